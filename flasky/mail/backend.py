@@ -1,0 +1,53 @@
+"""The e-mail backend that stores instead of sending."""
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from django.core.mail import EmailMessage
+from django.core.mail.backends.base import BaseEmailBackend
+from django.db import connections, router, transaction
+
+from flasky.mail import dispatchers
+from flasky.mail.models import OutboxMessage
+from flasky.mail.wire import compose
+
+logger = logging.getLogger(__name__)
+
+
+class OutboxEmailBackend(BaseEmailBackend):
+    """Store emails in the caller's transaction and wake the dispatcher after its commit."""
+
+    def send_messages(self, email_messages: Sequence[EmailMessage]) -> int:
+        """Store the emails, all or none, and return their number; each gets its row as `outbox_message`.
+
+        Raise ValueError if one cannot be kept faithfully. With `fail_silently` a failure is only logged, as Django's
+        error report by mail needs it: without a database there is no outbox either, and the page must still come.
+        """
+        try:
+            return self._store(email_messages)
+        except Exception:
+            if not self.fail_silently:
+                raise
+            logger.exception("%s mails could not be stored and are lost.", len(email_messages))
+            return 0
+
+    def _store(self, email_messages: Sequence[EmailMessage]) -> int:
+        emails = [email for email in email_messages if email.recipients()]
+        # Composed before the transaction: SQLite would keep all other writers waiting meanwhile.
+        messages = [OutboxMessage(**compose(email)) for email in emails]
+        using = router.db_for_write(OutboxMessage)
+        with transaction.atomic(using=using):
+            for email, message in zip(emails, messages, strict=True):
+                message.save(using=using, force_insert=True)
+                email.outbox_message = message  # type: ignore[attr-defined]
+            if messages:
+                _wake_after_commit(using)
+        return len(messages)
+
+
+def _wake_after_commit(using: str) -> None:
+    """Wake once for a whole transaction, however many emails it sends."""
+    waiting: list[Any] = connections[using].run_on_commit
+    if not any(dispatchers.wake in callback for callback in waiting):
+        transaction.on_commit(dispatchers.wake, using=using, robust=True)

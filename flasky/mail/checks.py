@@ -1,0 +1,173 @@
+"""What is wrong with the settings, before the first mail finds out."""
+
+from collections.abc import Iterator
+from difflib import get_close_matches
+from importlib import import_module
+from typing import Any
+
+from django.conf import settings
+from django.core import checks
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.module_loading import import_string
+
+from flasky.mail.transports import new_transport
+from flasky.mail.wire import envelope_address
+
+LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
+DISPATCHERS = ("threads", "inline", "none")
+
+
+@checks.register("mail")
+def check_mail_settings(**options: Any) -> list[checks.CheckMessage]:
+    return [
+        *check_readable(),
+        *check_relay(),
+        *check_numbers(),
+        *check_addresses(),
+        *check_transport(),
+        *check_dispatcher(),
+    ]
+
+
+def check_readable() -> Iterator[checks.CheckMessage]:
+    for name, value, expected in settings.UNREADABLE_SETTINGS:
+        yield checks.Error(
+            f"{name} is {value}, which cannot be read: it must be {expected}.",
+            hint=f"Correct {name} in the environment or in .env, or remove it to get the default.",
+            id="flasky.E001",
+        )
+
+
+def check_relay() -> Iterator[checks.CheckMessage]:
+    if settings.EMAIL_USE_TLS and settings.EMAIL_USE_SSL:
+        yield checks.Error(
+            "MAIL_USE_TLS and MAIL_USE_SSL are both on; a connection has either STARTTLS or TLS from the first byte.",
+            hint="Port 587 usually wants MAIL_USE_TLS, port 465 MAIL_USE_SSL: turn the other one off.",
+            id="flasky.E002",
+        )
+    if not 1 <= settings.EMAIL_PORT <= 65535:
+        yield checks.Error(
+            f"MAIL_PORT is {settings.EMAIL_PORT}; ports go from 1 to 65535.",
+            hint="587 is usual for STARTTLS with login, 465 for TLS, 25 for a relay of your own.",
+            id="flasky.E003",
+        )
+    if "://" in settings.EMAIL_HOST or any(character.isspace() for character in settings.EMAIL_HOST):
+        yield checks.Error(
+            f"MAIL_SERVER is {settings.EMAIL_HOST!r}; it must be a host name or an IP address, nothing else.",
+            hint="For example MAIL_SERVER=smtp.example.com, with the port in MAIL_PORT.",
+            id="flasky.E004",
+        )
+    user, password = bool(settings.EMAIL_HOST_USER), bool(settings.EMAIL_HOST_PASSWORD)
+    if user != password:
+        given, missing = ("MAIL_USERNAME", "MAIL_PASSWORD") if user else ("MAIL_PASSWORD", "MAIL_USERNAME")
+        yield checks.Error(
+            f"{given} is set and {missing} is not; a login needs both.",
+            hint=f"Set {missing}, or remove {given} if the relay wants no login.",
+            id="flasky.E005",
+        )
+    encrypted = settings.EMAIL_USE_TLS or settings.EMAIL_USE_SSL
+    if user and password and not encrypted and settings.EMAIL_HOST not in LOCAL_HOSTS:
+        yield checks.Warning(
+            f"MAIL_PASSWORD would travel to {settings.EMAIL_HOST} unencrypted.",
+            hint="Set MAIL_USE_TLS=True (port 587) or MAIL_USE_SSL=True (port 465).",
+            id="flasky.W001",
+        )
+
+
+def check_numbers() -> Iterator[checks.CheckMessage]:
+    limits = (
+        ("MAIL_TIMEOUT", settings.EMAIL_TIMEOUT, 1, 3600, "seconds"),
+        ("MAIL_WORKERS", settings.MAIL_WORKERS, 1, 100, "threads"),
+        ("MAIL_GIVE_UP_DAYS", settings.MAIL_GIVE_UP_DAYS, 1, 365, "days"),
+        ("MAIL_MAX_SIZE", settings.MAIL_MAX_SIZE, 1000, 1_000_000_000, "bytes"),
+    )
+    for name, value, least, most, unit in limits:
+        if not least <= value <= most:
+            yield checks.Error(
+                f"{name} is {value} {unit}.",
+                hint=f"Choose a number from {least:,} to {most:,} {unit}.",
+                id="flasky.E006",
+            )
+
+
+def check_addresses() -> Iterator[checks.CheckMessage]:
+    named = [("FLASKY_ADMIN", address) for address in settings.FLASKY_ADMIN]
+    for name, address in [*named, ("FLASKY_MAIL_SENDER", settings.FLASKY_MAIL_SENDER)]:
+        try:
+            envelope_address(address)
+        except ValueError as error:
+            yield checks.Error(
+                f"{name} has {address!r}, to which no mail can be sent or answered. {error}",
+                hint="Write ann@example.com or Ann <ann@example.com>; FLASKY_ADMIN may have several, with commas.",
+                id="flasky.E007",
+            )
+    if any(character in settings.FLASKY_MAIL_SUBJECT_PREFIX for character in "\r\n"):
+        yield checks.Error(
+            "FLASKY_MAIL_SUBJECT_PREFIX has a line break, which no mail's subject can have.",
+            hint="Write it on one line, for example FLASKY_MAIL_SUBJECT_PREFIX=[Flasky]",
+            id="flasky.E008",
+        )
+
+
+def check_transport() -> Iterator[checks.CheckMessage]:
+    path = settings.MAIL_TRANSPORT
+    try:
+        import_string(path)
+    except ModuleNotFoundError as error:
+        yield checks.Error(
+            f"MAIL_TRANSPORT leads to {path}, which cannot be imported: {error}.",
+            hint=f"Use {', '.join(settings.TRANSPORTS)}, the name of an Anymail provider (mailgun, postmark, …) or a "
+            f"dotted path.{_did_you_mean(path, [*settings.TRANSPORTS])}",
+            id="flasky.E009",
+        )
+        return
+    except (ImportError, ImproperlyConfigured) as error:
+        yield checks.Error(
+            f"MAIL_TRANSPORT leads to {path}, which cannot be imported: {error}.",
+            hint="Install what the message names, or choose another transport.",
+            id="flasky.E009",
+        )
+        return
+    if settings.EMAIL_USE_TLS and settings.EMAIL_USE_SSL:
+        return  # reported above; the backend cannot be made
+    try:
+        new_transport()
+    except Exception as error:  # a backend may refuse its settings with anything
+        yield checks.Error(
+            f"MAIL_TRANSPORT {path} does not accept its settings: {' '.join(str(error).split())}",
+            hint="Anymail's settings come from the environment with the prefix ANYMAIL_, for example "
+            "ANYMAIL_MAILGUN_API_KEY=…",
+            id="flasky.E010",
+        )
+    if not settings.DEBUG and path.endswith(("console.EmailBackend", "locmem.EmailBackend", "dummy.EmailBackend")):
+        yield checks.Warning(
+            f"MAIL_TRANSPORT is {path}: no mail leaves this machine.",
+            hint="Choose smtp or a provider before people rely on the mail.",
+            id="flasky.W002",
+        )
+
+
+def check_dispatcher() -> Iterator[checks.CheckMessage]:
+    path = settings.MAIL_DISPATCHER
+    try:
+        dispatcher = import_module(path)
+        missing = [name for name in ("wake", "serve") if not hasattr(dispatcher, name)]
+    except ImportError as error:
+        yield checks.Error(
+            f"MAIL_DISPATCHER leads to {path}, which cannot be imported: {error}.",
+            hint=f"Use {', '.join(DISPATCHERS)} or the dotted path of a module.{_did_you_mean(path, DISPATCHERS)}",
+            id="flasky.E011",
+        )
+        return
+    if missing:
+        yield checks.Error(
+            f"MAIL_DISPATCHER leads to {path}, which has no function {' and no function '.join(missing)}.",
+            hint="A dispatcher is a module with wake() and serve(); see flasky/mail/dispatchers.",
+            id="flasky.E011",
+        )
+
+
+def _did_you_mean(path: str, names: Any) -> str:
+    typed = path.removeprefix("anymail.backends.").removeprefix("flasky.mail.dispatchers.").split(".")[0]
+    close = get_close_matches(typed, names, 1)
+    return f" Did you mean {close[0]}?" if close else ""

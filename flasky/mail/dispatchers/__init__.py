@@ -1,0 +1,29 @@
+"""Dispatchers tell whoever delivers that there is work. MAIL_DISPATCHER is the dotted path of the module to use.
+
+A dispatcher has two functions. `wake()`: messages were stored and committed. It carries no data, may be lost and must
+not wait for anything. `serve()`: this process answers requests; called before each of them.
+"""
+
+import logging
+from importlib import import_module
+from typing import Any
+
+from django.conf import settings
+
+logger = logging.getLogger(__name__)
+
+
+def wake() -> None:
+    """Wake the configured dispatcher. A failure is logged here, where no handler makes a mail of it.
+
+    Django's own log of a failed on_commit callback is mailed to the administrators; that mail would wake, fail, and
+    be mailed, without end.
+    """
+    try:
+        import_module(settings.MAIL_DISPATCHER).wake()
+    except Exception:
+        logger.exception("%s could not be woken; the next sweep finds the mail.", settings.MAIL_DISPATCHER)
+
+
+def serve(**signal: Any) -> None:
+    import_module(settings.MAIL_DISPATCHER).serve()

@@ -1,0 +1,9 @@
+"""Wake nobody: only a worker command delivers."""
+
+
+def wake() -> None:
+    pass
+
+
+def serve() -> None:
+    pass

@@ -1,0 +1,119 @@
+"""Send a test mail and say, in plain words, what the relay did with it. Replaces Django's command of this name."""
+
+import socket
+import time
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.core.mail import EmailMultiAlternatives
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.template import TemplateDoesNotExist
+from django.utils import timezone
+
+from flasky.mail import render_email
+from flasky.mail.models import OutboxMessage, State
+from flasky.mail.replies import Reply, Verdict
+from flasky.mail.transports import Server, TransportUnavailable, borrow, close_kept, new_transport
+from flasky.mail.trouble import advise
+from flasky.mail.wire import compose
+
+QUEUE_TIMEOUT = 30  # s; two sweeps
+
+
+class Command(BaseCommand):
+    help = "Send a test mail through the configured transport, now, and show what the server says."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("address", nargs="*", help="where to send it")
+        parser.add_argument("--managers", action="store_true", help="send it to MANAGERS as well")
+        parser.add_argument("--admins", action="store_true", help="send it to ADMINS as well (FLASKY_ADMIN)")
+        parser.add_argument("--template", default="mail/test", help="another mail, for example mail/new_user")
+        parser.add_argument("--queue", action="store_true", help="go through the outbox and wait for the outcome")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            email = render_email(self.recipients(options), "Test mail", options["template"], **sample_context())
+            if options["queue"]:
+                self.send_through_the_outbox(email)
+            else:
+                self.send_now(OutboxMessage(**compose(email)))
+        except TemplateDoesNotExist as error:
+            raise CommandError(
+                f"There is no template {error}. --template takes a name such as mail/new_user."
+            ) from None
+        except ValueError as error:
+            raise CommandError(str(error)) from None
+
+    def recipients(self, options: dict[str, Any]) -> list[str]:
+        recipients = list(options["address"])
+        if options["managers"]:
+            recipients += [address for _, address in settings.MANAGERS]
+        if options["admins"]:
+            recipients += [address for _, address in settings.ADMINS]
+        if not recipients:
+            raise CommandError(
+                "Nobody to send to. Name one address or several, or use --admins or --managers after setting "
+                "FLASKY_ADMIN."
+            )
+        return recipients
+
+    def send_now(self, message: OutboxMessage) -> None:
+        self.show_server(new_transport().server)
+        started = time.monotonic()
+        try:
+            with borrow() as transport:
+                replies = transport.deliver(message)
+        except TransportUnavailable as trouble:
+            raise CommandError(str(trouble)) from None
+        finally:
+            close_kept()
+        self.show_replies(replies)
+        self.stdout.write(f"Time      {time.monotonic() - started:.2f} s")
+        self.fail_for_refusals(replies)
+
+    def show_server(self, server: Server) -> None:
+        self.stdout.write(f"Server    {server.name}")
+        self.stdout.write(f"Security  {server.security}")
+        self.stdout.write(f"Login     {'yes' if server.logged_in else 'no'}")
+
+    def show_replies(self, replies: dict[str, Reply]) -> None:
+        for address, reply in replies.items():
+            self.stdout.write(f"To        {address}: {reply.verdict.value}: {reply.text}")
+
+    def fail_for_refusals(self, replies: dict[str, Reply]) -> None:
+        refused = [f"{address} ({reply.text})" for address, reply in replies.items() if not accepted(reply)]
+        if refused:
+            reason = next(reply for reply in replies.values() if not accepted(reply))
+            hint = advise(reason) if reason.command else ""
+            raise CommandError(f"Not accepted for {', '.join(refused)}. {hint}".strip())
+
+    def send_through_the_outbox(self, email: EmailMultiAlternatives) -> None:
+        started = time.monotonic()
+        email.send()
+        message: OutboxMessage = email.outbox_message  # type: ignore[attr-defined]
+        self.stdout.write(f"Stored as message {message.pk}, waiting for whoever delivers …")
+        state = message.wait(QUEUE_TIMEOUT)
+        if state == State.SENT:
+            self.stdout.write(f"Sent      {message.last_reply}")
+            self.stdout.write(f"Time      {time.monotonic() - started:.2f} s")
+        elif state in (State.QUEUED, State.SENDING) and not message.last_reply:
+            raise CommandError(
+                f"Message {message.pk} is still {state} after {QUEUE_TIMEOUT} s. Is a server or a worker running? "
+                "`manage.py deliver_mail` delivers it now; without --queue you see what the relay says."
+            )
+        else:
+            raise CommandError(f"Message {message.pk} is {state}: {message.last_reply}")
+
+
+def sample_context() -> dict[str, Any]:
+    """Return what the project's mail templates show, with made-up content."""
+    return {
+        "host": socket.gethostname(),
+        "sent_at": timezone.now(),
+        "user": get_user_model()(username="Zoë O'Brien <test>"),
+    }
+
+
+def accepted(reply: Reply) -> bool:
+    return reply.verdict == Verdict.ACCEPTED

@@ -1,0 +1,171 @@
+"""What a stored message is, its states, how it is claimed and finished."""
+
+import time
+import uuid
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import connections, models, transaction
+from django.utils import timezone
+
+LEASE = timedelta(seconds=60)
+
+
+class State(models.TextChoices):
+    QUEUED = "queued"  # waits, and is due once next_attempt_at has come
+    SENDING = "sending"  # claimed; its holder's lease runs until lease_expires_at
+    SENT = "sent"  # accepted for at least one recipient, and nobody is left to try
+    FAILED = "failed"  # refused for good, or given up
+    HELD = "held"  # kept back until a person decides
+    CANCELLED = "cancelled"  # given up by hand
+
+
+class OutboxMessageQuerySet(models.QuerySet["OutboxMessage"]):
+    def due(self) -> "OutboxMessageQuerySet":
+        return self.filter(state=State.QUEUED, next_attempt_at__lte=timezone.now())
+
+    def claim(self, limit: int) -> list["OutboxMessage"]:
+        """Take up to `limit` due messages, oldest first, so that nobody else can; each call has a fresh token."""
+        token = uuid.uuid4()
+        with transaction.atomic(using=self.db):
+            candidates = list(self._candidates()[:limit])
+            # Guarded by the state: where rows cannot be locked, somebody may have been quicker.
+            taken = self.filter(pk__in=candidates, state=State.QUEUED).update(
+                state=State.SENDING, claim_token=token, lease_expires_at=timezone.now() + LEASE
+            )
+        return list(self.filter(pk__in=candidates, claim_token=token)) if taken else []
+
+    def _candidates(self) -> models.QuerySet[Any, Any]:
+        due = self.due().order_by("next_attempt_at", "pk").values_list("pk", flat=True)
+        if connections[self.db].features.has_select_for_update_skip_locked:
+            return due.select_for_update(skip_locked=True)
+        return due
+
+    def renew(self, tokens: set[uuid.UUID]) -> int:
+        """Prolong the leases of the claims that their holder is still busy with."""
+        held = self.filter(state=State.SENDING, claim_token__in=tokens)
+        return held.update(lease_expires_at=timezone.now() + LEASE)
+
+    def release_expired(self) -> int:
+        """Queue again what was claimed by somebody who died; it may have been on the wire."""
+        return self.filter(state=State.SENDING, lease_expires_at__lt=timezone.now()).update(
+            state=State.QUEUED, claim_token=None, lease_expires_at=None, possible_duplicate=True
+        )
+
+    def next_attempt_after(self, moment: datetime) -> datetime | None:
+        """Return when the first message that is not due at `moment` will be; None if none waits for a later time."""
+        later = self.filter(state=State.QUEUED, next_attempt_at__gt=moment)
+        return later.aggregate(first=models.Min("next_attempt_at"))["first"]
+
+
+class OutboxMessage(models.Model):
+    """A mail in wire form, and what became of it."""
+
+    state = models.CharField(max_length=10, choices=State, default=State.QUEUED)
+    created_at = models.DateTimeField("stored at", default=timezone.now)
+    next_attempt_at = models.DateTimeField(default=timezone.now)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    claim_token = models.UUIDField(null=True, blank=True)
+    lease_expires_at = models.DateTimeField(null=True, blank=True)
+    attempt_count = models.PositiveIntegerField("attempts", default=0)
+    last_reply = models.TextField(blank=True)
+    possible_duplicate = models.BooleanField(default=False)
+
+    # For listing and searching; the content says the same.
+    message_id = models.CharField("Message-ID", max_length=255, db_index=True)
+    from_header = models.TextField("from")
+    subject = models.TextField(blank=True)
+
+    envelope_sender = models.CharField(max_length=320, blank=True)
+    recipients = models.JSONField(default=list)  # envelope addresses: To, Cc and Bcc
+    outcomes = models.JSONField(default=dict)  # address → {"accepted": bool, "reply": str}, once it is final
+    content = models.BinaryField()  # RFC 5322, CRLF line ends
+    provider_options = models.JSONField(default=dict, blank=True)  # Anymail's attributes: tags, metadata, …
+
+    objects = OutboxMessageQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = "message"
+        indexes = [models.Index(fields=["state", "next_attempt_at"], name="outbox_due")]
+
+    def __str__(self) -> str:
+        return f"{self.subject or '(no subject)'} ({self.state})"
+
+    @property
+    def is_finished(self) -> bool:
+        return self.state in (State.SENT, State.FAILED, State.CANCELLED)
+
+    @property
+    def remaining_recipients(self) -> list[str]:
+        """The recipients that no relay has accepted or refused for good yet."""
+        return [address for address in self.recipients if address not in self.outcomes]
+
+    def finish(self, state: State, reply: str) -> bool:
+        """End a claimed message as sent or failed; return False, changing nothing, if the claim is no longer ours."""
+        return self._give_back(state=state, last_reply=reply, finished_at=timezone.now(), counted=True)
+
+    def retry_at(self, next_attempt_at: datetime, reply: str) -> bool:
+        """Queue a claimed message for a later attempt; return False if the claim is no longer ours."""
+        return self._give_back(state=State.QUEUED, last_reply=reply, next_attempt_at=next_attempt_at, counted=True)
+
+    def release(self) -> bool:
+        """Give back a claim that led to no attempt."""
+        return self._give_back(state=State.QUEUED)
+
+    def _give_back(self, counted: bool = False, **changes: Any) -> bool:
+        changes |= {
+            "claim_token": None,
+            "lease_expires_at": None,
+            "attempt_count": self.attempt_count + counted,
+            "outcomes": self.outcomes,
+            "possible_duplicate": self.possible_duplicate,
+        }
+        claimed = OutboxMessage.objects.filter(pk=self.pk, claim_token=self.claim_token, state=State.SENDING)
+        if not claimed.update(**changes):
+            return False
+        for name, value in changes.items():
+            setattr(self, name, value)
+        return True
+
+    def wait(self, timeout: float = 10) -> str:
+        """Wait up to `timeout` seconds until the message is finished or held; return its state.
+
+        Raise RuntimeError inside a transaction: nobody delivers what is not committed.
+        """
+        if connections[self._state.db or "default"].in_atomic_block:
+            raise RuntimeError("wait() was called inside a transaction: commit first, nobody else can see the message.")
+        deadline, pause = time.monotonic() + timeout, 0.01  # s
+        while True:
+            self.refresh_from_db(fields=["state", "last_reply", "attempt_count", "finished_at", "outcomes"])
+            if self.is_finished or self.state == State.HELD or time.monotonic() >= deadline:
+                return self.state
+            time.sleep(min(pause, max(0.0, deadline - time.monotonic())))
+            pause = min(pause * 2, 0.25)
+
+
+class Attempt(models.Model):
+    """One try to deliver one message."""
+
+    class Outcome(models.TextChoices):
+        ACCEPTED = "accepted", "accepted"  # for every recipient that was tried
+        REFUSED = "refused", "refused"  # for good, for every recipient that was tried
+        PARTLY = "partly accepted", "partly accepted"  # not the same for all
+        POSTPONED = "refused for now", "refused for now"
+        UNKNOWN = "unknown", "unknown"  # the connection broke after the whole message was handed over
+
+    message = models.ForeignKey(OutboxMessage, models.CASCADE, related_name="attempts")
+    started_at = models.DateTimeField(default=timezone.now)
+    seconds = models.FloatField(default=0)
+    outcome = models.CharField(max_length=20, choices=Outcome)
+    reply = models.TextField(blank=True)
+    server = models.CharField(max_length=255, blank=True)
+    secured = models.BooleanField(default=False)
+    logged_in = models.BooleanField(default=False)
+    worker = models.CharField(max_length=255, blank=True)  # host, process, thread
+
+    class Meta:
+        ordering = ["pk"]
+
+    def __str__(self) -> str:
+        return f"attempt of {self.started_at:%Y-%m-%d %H:%M:%S}"

@@ -1,0 +1,240 @@
+"""The real e-mail backend behind the outbox: opened, kept, and asked what became of a message."""
+
+import contextlib
+import os
+import smtplib
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from anymail.exceptions import AnymailError
+from django.conf import settings
+from django.core.mail import get_connection
+from django.core.mail.backends.smtp import EmailBackend as SmtpEmailBackend
+
+from flasky.mail.replies import Reply, Verdict, provider_verdict, smtp_verdict
+from flasky.mail.trouble import TransportUnavailable, explain
+from flasky.mail.wire import rebuild
+
+__all__ = ["Server", "Transport", "TransportUnavailable", "borrow", "close_kept", "new_transport"]
+
+KEEP_IDLE = 30  # s until a kept connection is closed
+KEEP_MAILS = 100  # mails after which a connection is renewed
+
+
+@dataclass(frozen=True)
+class Server:
+    """Whom a transport talks to."""
+
+    name: str
+    security: str = "none"
+    logged_in: bool = False
+
+
+class Transport:
+    """Hand messages to any Django e-mail backend: console, file, a provider's API."""
+
+    def __init__(self, backend: Any) -> None:
+        self.backend = backend
+        self.mails = 0
+        self.idle_since = time.monotonic()
+
+    @property
+    def server(self) -> Server:
+        return Server(settings.MAIL_TRANSPORT)
+
+    def open(self) -> None:
+        """Connect, if that is not done yet. Raise TransportUnavailable."""
+        try:
+            if self.backend.open():
+                self.idle_since = time.monotonic()
+        except (OSError, smtplib.SMTPException) as error:
+            self.close()
+            raise TransportUnavailable(explain(error)) from error
+
+    def close(self) -> None:
+        # Whatever goes wrong while hanging up, the mails before were answered.
+        with contextlib.suppress(OSError, smtplib.SMTPException):
+            self.backend.close()
+
+    def is_worn(self) -> bool:
+        return self.mails >= KEEP_MAILS or time.monotonic() - self.idle_since > KEEP_IDLE
+
+    def deliver(self, message: Any) -> dict[str, Reply]:
+        """Hand over an outbox message and return the reply for each of its remaining recipients.
+
+        Raise TransportUnavailable if a lost connection could not be made again; the message was not touched then.
+        """
+        self.mails += 1
+        recipients = message.remaining_recipients
+        email = rebuild(message.content, message.envelope_sender, recipients, message.provider_options)
+        try:
+            taken = self.backend.send_messages([email])
+        except AnymailError as error:
+            otherwise = Reply(provider_verdict(error, error.status_code), str(error))
+        else:
+            otherwise = Reply(Verdict.ACCEPTED, "handed over")
+            if taken == 0:
+                otherwise = Reply(Verdict.REFUSED, "The transport sent nothing: a receiver of pre_send cancelled it.")
+        return _provider_replies(email, recipients, otherwise)
+
+
+def _provider_replies(email: Any, recipients: list[str], otherwise: Reply) -> dict[str, Reply]:
+    """Return what Anymail recorded for each recipient, whatever failed afterwards; `otherwise` where it is silent."""
+    status = getattr(email, "anymail_status", None)
+    replies = dict.fromkeys(recipients, otherwise)
+    if status is not None and status.esp_response is not None:
+        for address, said in status.recipients.items():
+            if address in replies and said.status:
+                refused = said.status in ("invalid", "rejected", "failed")
+                verdict = Verdict.REFUSED if refused else Verdict.ACCEPTED
+                replies[address] = Reply(verdict, f"{said.status}, id {said.message_id}")
+    return replies
+
+
+class SmtpTransport(Transport):
+    """Hand the stored bytes to an SMTP server (RFC 5321) over one kept connection.
+
+    Django's backend connects, secures and logs in. The dialogue is ours: its `send_messages` keeps the replies to
+    itself and drops the refusal of some of several recipients.
+    """
+
+    @property
+    def server(self) -> Server:
+        backend = self.backend
+        security = "TLS" if backend.use_ssl else "STARTTLS" if backend.use_tls else "none"
+        return Server(f"{backend.host}:{backend.port}", security, bool(backend.username and backend.password))
+
+    def deliver(self, message: Any) -> dict[str, Reply]:
+        if self.is_worn():
+            self.close()
+        kept = self.backend.connection is not None and self.mails > 0
+        self.open()
+        try:
+            try:
+                return self._dialogue(message)
+            except smtplib.SMTPServerDisconnected:
+                # A server may end a connection that it kept for us at any time. Until it has answered our first
+                # command nothing has happened to the message.
+                if not kept or self.replies_heard:
+                    raise
+                self.close()
+                self.open()
+                return self._dialogue(message)
+        except (OSError, smtplib.SMTPException) as error:
+            self.close()
+            return dict.fromkeys(message.remaining_recipients, Reply(Verdict.POSTPONED, explain(error)))
+
+    def close(self) -> None:
+        super().close()
+        self.mails = 0
+
+    def _dialogue(self, message: Any) -> dict[str, Reply]:
+        smtp = self.backend.connection
+        self.replies_heard = 0
+        self.mails += 1
+        content, recipients = bytes(message.content), message.remaining_recipients
+        sender = self._heard("MAIL", smtp.mail(message.envelope_sender, self._mail_options(content)))
+        if sender.verdict == Verdict.ACCEPTED:
+            replies = {address: self._heard("RCPT", smtp.rcpt(address)) for address in recipients}
+            willing = [address for address, reply in replies.items() if reply.verdict == Verdict.ACCEPTED]
+            if willing:
+                replies |= dict.fromkeys(willing, self._hand_over(content))
+        else:
+            replies = dict.fromkeys(recipients, sender)
+        self._leave_ready(replies)
+        self.idle_since = time.monotonic()
+        return replies
+
+    def _mail_options(self, content: bytes) -> list[str]:
+        smtp = self.backend.connection
+        smtp.ehlo_or_helo_if_needed()
+        options = []
+        if smtp.has_extn("size"):  # RFC 1870
+            options.append(f"SIZE={len(content)}")
+        if smtp.has_extn("8bitmime") and not content.isascii():  # RFC 6152
+            options.append("BODY=8BITMIME")
+        return options
+
+    def _hand_over(self, content: bytes) -> Reply:
+        smtp = self.backend.connection
+        go_ahead = smtp.docmd("DATA")
+        if go_ahead[0] != 354:
+            return self._heard("DATA", go_ahead)
+        smtp.send(_dot_stuffed(content))
+        try:
+            return self._heard("DATA", smtp.getreply())
+        except (OSError, smtplib.SMTPException) as error:
+            self.close()
+            return Reply(Verdict.UNKNOWN, f"No reply to the whole message. {explain(error)}")
+
+    def _heard(self, command: str, answer: tuple[int, bytes]) -> Reply:
+        self.replies_heard += 1
+        code, text = answer
+        return Reply(smtp_verdict(code), f"{code} {text.decode('utf-8', 'replace')}", command)
+
+    def _leave_ready(self, replies: dict[str, Reply]) -> None:
+        """End a transaction that did not end with an acceptance; 421 ends the connection."""
+        if any(reply.text.startswith("421") for reply in replies.values()):
+            self.close()
+        elif self.backend.connection and all(reply.verdict != Verdict.ACCEPTED for reply in replies.values()):
+            self.backend.connection.rset()
+
+
+def _dot_stuffed(content: bytes) -> bytes:
+    """Return the lines of a message as DATA carries them (RFC 5321, section 4.5.2)."""
+    stuffed = (b"\r\n" + content).replace(b"\r\n.", b"\r\n..")[2:]
+    return stuffed + (b".\r\n" if stuffed.endswith(b"\r\n") else b"\r\n.\r\n")
+
+
+def new_transport() -> Transport:
+    backend = get_connection(settings.MAIL_TRANSPORT)
+    return SmtpTransport(backend) if isinstance(backend, SmtpEmailBackend) else Transport(backend)
+
+
+_kept: list[Transport] = []
+_keeping = threading.Lock()
+
+
+@contextlib.contextmanager
+def borrow() -> Iterator[Transport]:
+    """Lend an open transport, one that was kept if there is one. Raise TransportUnavailable."""
+    transport = _take_kept() or new_transport()
+    transport.open()
+    try:
+        yield transport
+    except BaseException:
+        transport.close()
+        raise
+    with _keeping:
+        _kept.append(transport)
+
+
+def _take_kept() -> Transport | None:
+    while True:
+        with _keeping:
+            transport = _kept.pop() if _kept else None
+        if transport is None or not transport.is_worn():
+            return transport
+        transport.close()
+
+
+def close_kept(idle_only: bool = False) -> None:
+    """Close the connections that nobody uses, or only those that were idle for too long."""
+    with _keeping:
+        closing = [transport for transport in _kept if not idle_only or transport.is_worn()]
+        _kept[:] = [transport for transport in _kept if transport not in closing]
+    for transport in closing:
+        transport.close()
+
+
+def _forget_the_parents_connections() -> None:
+    global _keeping
+    _keeping = threading.Lock()
+    _kept.clear()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_forget_the_parents_connections)

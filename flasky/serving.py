@@ -1,0 +1,13 @@
+"""What every server does before it answers the first request."""
+
+import sys
+
+from django.core.checks import ERROR, run_checks
+
+
+def refuse_wrong_settings() -> None:
+    """Exit with the failed system checks: servers, unlike commands, do not run them by themselves."""
+    errors = [message for message in run_checks() if message.is_serious(ERROR) and not message.is_silenced()]
+    if errors:
+        print("Flasky does not start:", *errors, sep="\n", file=sys.stderr)
+        sys.exit(3)  # the code at which gunicorn stops instead of starting its worker again and again

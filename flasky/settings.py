@@ -1,0 +1,306 @@
+"""Every setting, its default and its unit. The environment is read here and nowhere else."""
+
+import os
+import sys
+from email.utils import getaddresses
+from importlib.util import find_spec
+from io import StringIO
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import environ
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+# --- Reading the environment -------------------------------------------------------------------------------------
+
+ENV_FILE = Path(os.environ.get("ENV_FILE") or BASE_DIR / ".env")
+
+# Values that could not be read, as (name, value, what it must be). A system check reports them: a traceback from
+# here would hide the name of the setting from whoever has to mend it.
+UNREADABLE_SETTINGS: list[tuple[str, str, str]] = []
+
+
+def load_env_file():
+    """Add the lines of the .env file to the environment; what is set there already wins."""
+    try:
+        lines = ENV_FILE.read_text("utf-8-sig").splitlines() if ENV_FILE.is_file() else []
+    except UnicodeDecodeError:
+        UNREADABLE_SETTINGS.append(("ENV_FILE", str(ENV_FILE), "a text file in UTF-8"))
+        return
+    assignments = []
+    for number, line in enumerate(map(str.strip, lines), 1):
+        name, equals, _ = line.partition("=")
+        if equals and name.removeprefix("export ").isidentifier():
+            assignments.append(line)
+        elif line and not line.startswith("#"):
+            # The line itself is not repeated: it may hold a password.
+            expected = "NAME=value, with no space around the equals sign"
+            UNREADABLE_SETTINGS.append(("ENV_FILE", f"{ENV_FILE}, line {number}", expected))
+    # Only these: django-environ logs a line that it cannot read, password and all.
+    environ.Env.read_env(StringIO("\n".join(assignments)))
+
+
+def read(name, default, parse=str, secret=False):
+    """Return the setting `name` from the environment; the default if it is empty, absent or cannot be parsed.
+
+    Values are taken literally: django-environ's own look-up would replace a password that starts with `$`.
+    """
+    value = environ.Env.ENVIRON.get(name, "").strip()
+    if not value:
+        return default
+    try:
+        return parse(value)
+    except ValueError as error:
+        UNREADABLE_SETTINGS.append((name, "(not shown)" if secret else value, str(error)))
+        return default
+
+
+def whole_number(value):
+    if not value.isascii() or not value.isdigit():
+        raise ValueError("a whole number")
+    return int(value)
+
+
+def switch(value):
+    """Return True or False; anything else is an error: a mistyped MAIL_USE_TLS must not turn encryption off."""
+    if value.lower() in environ.Env.BOOLEAN_TRUE_STRINGS:
+        return True
+    if value.lower() in ("false", "off", "no", "n", "0"):
+        return False
+    raise ValueError("True or False")
+
+
+def comma_separated(value):
+    return [item.strip() for item in value.split(",") if item.strip()]
+
+
+def addresses(value):
+    """Return the addresses of a comma-separated list; a comma inside a quoted display name does not split it."""
+    pairs = [(name, address) for name, address in getaddresses([value]) if address]
+    return [f'"{name}" <{address}>' if name else address for name, address in pairs] or [value]
+
+
+DATABASE_DRIVERS = {"postgresql": ("psycopg", "'psycopg[binary,pool]'"), "mysql": ("MySQLdb", "mysqlclient")}
+
+
+def database(url):
+    """Return Django's description of the database at `url`, with the options that this project relies on."""
+    if urlsplit(url).scheme not in ("sqlite", "postgres", "postgresql", "mysql"):
+        raise ValueError("sqlite:///file, postgres://… or mysql://…")
+    try:
+        description = environ.Env.db_url_config(url)
+    except Exception as error:  # urllib and django-environ raise several kinds for a malformed URL
+        raise ValueError("a URL such as postgres://user:password@host:5432/name") from error
+    for engine, (module, package) in DATABASE_DRIVERS.items():
+        if description["ENGINE"].endswith(engine) and find_spec(module) is None:
+            raise ValueError(f"that of a database whose driver is installed; for this one: pip install {package}")
+    options = description.setdefault("OPTIONS", {})
+    if description["ENGINE"].endswith("sqlite3"):
+        if description["NAME"] != ":memory:":
+            description["NAME"] = str(BASE_DIR / description["NAME"])  # the same file from every working directory
+        # A transaction that reads before it writes cannot wait for the lock; IMMEDIATE takes it at the start.
+        options.update(transaction_mode="IMMEDIATE", timeout=20, init_command="PRAGMA journal_mode=WAL")  # timeout: s
+    else:
+        options.setdefault("connect_timeout", 5)  # s
+        description["CONN_HEALTH_CHECKS"] = True
+    return description
+
+
+load_env_file()
+
+# --- The site ----------------------------------------------------------------------------------------------------
+
+DEBUG = read("DEBUG", False, switch)
+SECRET_KEY = read("SECRET_KEY", "for-development-only" if DEBUG else "")
+if not SECRET_KEY:
+    print(
+        "SECRET_KEY is not set, and Flasky does not run without one unless DEBUG=True. "
+        "Put a long random text into the environment or into .env as SECRET_KEY=…",
+        file=sys.stderr,
+    )
+    sys.exit(3)  # the code at which gunicorn stops instead of starting its worker again and again
+
+HTTPS = read("HTTPS", not DEBUG, switch)
+ALLOWED_HOSTS = read("ALLOWED_HOSTS", [], comma_separated)
+CSRF_TRUSTED_ORIGINS = read("CSRF_TRUSTED_ORIGINS", [], comma_separated)
+
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS
+SECURE_REDIRECT_EXEMPT = [r"^healthz$"]  # load balancers probe without TLS
+SECURE_HSTS_SECONDS = 30 * 24 * 3600 if HTTPS else 0
+# Other host names and the browsers' preload lists are the domain owner's decision, not one application's.
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
+# Like Flask: signed, in the browser, until it is closed. Nothing to store, nothing to clean up.
+SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"
+SESSION_EXPIRE_AT_BROWSER_CLOSE = True
+X_FRAME_OPTIONS = "DENY"
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": ["'none'"],
+        "script-src": ["'self'"],
+        "style-src": ["'self'"],
+        "img-src": ["'self'"],
+        "font-src": ["'self'"],
+        "connect-src": ["'self'"],
+        "frame-src": ["'self'"],
+        "form-action": ["'self'"],
+        "base-uri": ["'none'"],
+        "frame-ancestors": ["'none'"],
+    }
+}
+
+INSTALLED_APPS = [
+    "accounts",
+    "flasky.mail",  # before Django's own apps: its sendtestemail replaces theirs
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "anymail",
+    "csp",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "flasky.views.utf8_only",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+]
+ROOT_URLCONF = "flasky.urls"
+WSGI_APPLICATION = "flasky.wsgi.application"
+ASGI_APPLICATION = "flasky.asgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "flasky.views.mailbox_link",
+            ]
+        },
+    },
+    {
+        # Plain text must not be escaped for HTML: O'Brien is not O&#x27;Brien.
+        "NAME": "text",
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {"autoescape": False},
+    },
+]
+
+DATABASES = {"default": read("DATABASE_URL", database("sqlite:///db.sqlite3"), database, secret=True)}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+AUTH_USER_MODEL = "accounts.User"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+
+STATIC_URL = "static/"
+STATICFILES_DIRS = [BASE_DIR / "flasky" / "static"]
+STATIC_ROOT = None if DEBUG else BASE_DIR / "staticfiles"
+WHITENOISE_USE_FINDERS = True  # so a forgotten collectstatic costs compression, not the whole look
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    # No hashed names: a page, the error page above all, must not fail because a manifest is missing.
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedStaticFilesStorage"},
+}
+
+# --- Mail --------------------------------------------------------------------------------------------------------
+
+TRANSPORTS = {
+    "smtp": "django.core.mail.backends.smtp.EmailBackend",
+    "console": "django.core.mail.backends.console.EmailBackend",
+    "file": "django.core.mail.backends.filebased.EmailBackend",
+    "locmem": "django.core.mail.backends.locmem.EmailBackend",
+    "dummy": "django.core.mail.backends.dummy.EmailBackend",
+}
+
+
+def transport(name):
+    return name if "." in name else TRANSPORTS.get(name, f"anymail.backends.{name}.EmailBackend")
+
+
+def dispatcher(name):
+    return name if "." in name else f"flasky.mail.dispatchers.{name}"
+
+
+# Every mail is stored first; MAIL_TRANSPORT is the e-mail backend that takes it out of the outbox.
+EMAIL_BACKEND = "flasky.mail.backend.OutboxEmailBackend"
+MAIL_TRANSPORT = read("MAIL_TRANSPORT", transport("smtp"), transport)
+MAIL_DISPATCHER = read("MAIL_DISPATCHER", dispatcher("threads"), dispatcher)
+MAIL_WORKERS = read("MAIL_WORKERS", 4, whole_number)  # threads, and connections, per process
+MAIL_SWEEP_INTERVAL = 15  # s between two looks for messages that nobody woke us for
+MAIL_GIVE_UP_DAYS = read("MAIL_GIVE_UP_DAYS", 5, whole_number)  # days of temporary refusals until a message fails
+MAIL_MAX_SIZE = read("MAIL_MAX_SIZE", 25_000_000, whole_number)  # bytes on the wire, attachments included
+
+EMAIL_HOST = read("MAIL_SERVER", "localhost")
+EMAIL_PORT = read("MAIL_PORT", 25, whole_number)
+EMAIL_USE_TLS = read("MAIL_USE_TLS", False, switch)
+EMAIL_USE_SSL = read("MAIL_USE_SSL", False, switch)
+EMAIL_HOST_USER = read("MAIL_USERNAME", "")
+EMAIL_HOST_PASSWORD = read("MAIL_PASSWORD", "")
+EMAIL_TIMEOUT = read("MAIL_TIMEOUT", 30, whole_number)  # s, to connect and for each reply
+EMAIL_FILE_PATH = BASE_DIR / "sent-mail"  # where the transport `file` writes
+
+FLASKY_ADMIN = read("FLASKY_ADMIN", [], addresses)
+FLASKY_MAIL_SUBJECT_PREFIX = read("FLASKY_MAIL_SUBJECT_PREFIX", "[Flasky]")
+FLASKY_MAIL_SENDER = read("FLASKY_MAIL_SENDER", "Flasky Admin <flasky@example.com>")
+ADMINS = MANAGERS = [("", address) for address in FLASKY_ADMIN]
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = FLASKY_MAIL_SENDER
+EMAIL_SUBJECT_PREFIX = f"{FLASKY_MAIL_SUBJECT_PREFIX} "  # for mail_admins() and mail_managers()
+
+# ANYMAIL_MAILGUN_API_KEY=… in the environment is Anymail's setting MAILGUN_API_KEY, and so for every provider.
+ANYMAIL = {
+    name.removeprefix("ANYMAIL_"): {"true": True, "false": False}.get(value.lower(), value)
+    for name, value in environ.Env.ENVIRON.items()
+    if name.startswith("ANYMAIL_") and value
+} | {"REQUESTS_TIMEOUT": EMAIL_TIMEOUT}  # s
+
+# --- Logging -----------------------------------------------------------------------------------------------------
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "line": {"()": "flasky.logs.MaskingFormatter", "format": "{levelname} {name}: {message}", "style": "{"}
+    },
+    "handlers": {
+        "stderr": {"class": "logging.StreamHandler", "formatter": "line"},
+        "mail_admins": {
+            "class": "django.utils.log.AdminEmailHandler",
+            "level": "ERROR",
+            "filters": ["debug_is_off"],
+        },
+    },
+    "filters": {"debug_is_off": {"()": "django.utils.log.RequireDebugFalse"}},
+    "root": {"handlers": ["stderr"], "level": "INFO"},
+    "loggers": {
+        # Django's own set-up would print these a second time while DEBUG is on.
+        "django": {"handlers": ["mail_admins"], "level": "INFO"},
+        # Anybody can cause these, a request with a strange Host header is enough: no mail for each.
+        "django.security": {"handlers": ["stderr"], "propagate": False},
+    },
+}

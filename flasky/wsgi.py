@@ -1,0 +1,12 @@
+"""The door for WSGI servers: `gunicorn flasky.wsgi`."""
+
+import os
+
+from django.core.wsgi import get_wsgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "flasky.settings")
+application = get_wsgi_application()
+
+from flasky.serving import refuse_wrong_settings  # noqa: E402 (needs the apps that the line above loads)
+
+refuse_wrong_settings()

@@ -1,0 +1,99 @@
+import os
+import ssl
+import threading
+import time
+from contextlib import contextmanager
+
+import pytest
+import trustme
+from django.core import mail
+
+from flasky.mail import transports
+from tests.smtp_server import SmtpServer
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_over():
+    """No test sees another's mail, kept connections or delivering threads."""
+    yield
+    transports.close_kept()
+    mail.outbox = []
+    left = [thread.name for thread in threading.enumerate() if thread.name.startswith("mail")]
+    assert not left, f"threads outlived their test: {left}"
+
+
+@pytest.fixture(autouse=True)
+def mail_goes_through_the_outbox(settings):
+    """Django's test runner puts locmem in its place, and tests would bypass it without a word."""
+    settings.EMAIL_BACKEND = "flasky.mail.backend.OutboxEmailBackend"
+
+
+@pytest.fixture
+def smtp_server():
+    with SmtpServer() as server:
+        yield server
+
+
+@pytest.fixture
+def relay(smtp_server, settings):
+    """An SMTP server that the project delivers to."""
+    use_relay(settings, smtp_server)
+    return smtp_server
+
+
+def use_relay(settings, server, **options):
+    settings.MAIL_TRANSPORT = "django.core.mail.backends.smtp.EmailBackend"
+    settings.EMAIL_HOST = options.pop("host", "127.0.0.1")
+    settings.EMAIL_PORT = server.port
+    settings.EMAIL_TIMEOUT = 10
+    for name, value in options.items():
+        setattr(settings, name, value)
+
+
+@pytest.fixture(scope="session")
+def certificate_authority():
+    return trustme.CA()
+
+
+@pytest.fixture(scope="session")
+def ca_file(certificate_authority, tmp_path_factory):
+    path = tmp_path_factory.mktemp("ca") / "ca.pem"
+    certificate_authority.cert_pem.write_to_path(str(path))
+    return str(path)
+
+
+@pytest.fixture(scope="session")
+def tls_context(certificate_authority):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    certificate_authority.issue_cert("localhost", "127.0.0.1").configure_cert(context)
+    return context
+
+
+@pytest.fixture
+def trusted(ca_file, monkeypatch):
+    """Trust the test authority the way a user would: SSL_CERT_FILE."""
+    monkeypatch.setenv("SSL_CERT_FILE", ca_file)
+
+
+def missing(what: str) -> None:
+    """Skip because the machine has no `what`; in CI that is a failure."""
+    if os.environ.get("CI"):
+        pytest.fail(f"CI must have {what}")
+    pytest.skip(f"{what} is not here")
+
+
+@contextmanager
+def running(worker):
+    worker.start()
+    try:
+        yield worker
+    finally:
+        worker.stop()
+
+
+def wait_until(happened, timeout=20):
+    """Return once `happened()`; fail after `timeout` seconds."""
+    deadline = time.monotonic() + timeout
+    while not happened():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        threading.Event().wait(0.01)

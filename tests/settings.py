@@ -1,0 +1,27 @@
+"""The project's own settings, with every variable that a developer's machine might set fixed."""
+
+import os
+import tempfile
+from pathlib import Path
+
+SCRATCH = Path(tempfile.mkdtemp(prefix="flasky-tests-"))
+
+for name in list(os.environ):
+    if name.startswith(("MAIL_", "FLASKY_", "ANYMAIL_", "CELERY_", "DJANGO_SUPERUSER_")):
+        del os.environ[name]
+os.environ.update(
+    ENV_FILE=os.devnull,
+    SECRET_KEY="for the tests only",
+    DEBUG="False",
+    HTTPS="False",
+    DATABASE_URL=os.environ.get("TEST_DATABASE_URL") or f"sqlite:///{SCRATCH / 'db.sqlite3'}",
+    FLASKY_ADMIN="admin@example.com",
+    MAIL_TRANSPORT="locmem",
+    MAIL_DISPATCHER="none",  # a test that wants delivery asks for it
+)
+
+from flasky.settings import *  # noqa: E402, F403
+
+# Threads share a database file; SQLite's in-memory database would be locked for all but one.
+DATABASES["default"]["TEST"] = {"NAME": str(SCRATCH / "test.sqlite3")} if "sqlite" in os.environ["DATABASE_URL"] else {}  # noqa: F405
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

@@ -1,0 +1,104 @@
+"""flasky.mail.backend: store instead of sending."""
+
+import pytest
+from django.core import mail
+from django.core.mail import EmailMessage, get_connection, mail_admins, send_mail
+from django.db import transaction
+
+from flasky.mail import dispatchers
+from flasky.mail.models import OutboxMessage, State
+
+pytestmark = pytest.mark.django_db
+
+
+def an_email(subject="Hi", to="b@example.com"):
+    return EmailMessage(subject, "Hello", "a@example.com", [to])
+
+
+@pytest.fixture
+def wakes(monkeypatch):
+    """What the dispatcher was told, in order."""
+    calls = []
+    monkeypatch.setattr(dispatchers, "wake", lambda: calls.append(OutboxMessage.objects.count()))
+    return calls
+
+
+def test_sending_stores_a_queued_message_and_reaches_no_transport():
+    email = an_email()
+    assert email.send() == 1
+    stored = OutboxMessage.objects.get()
+    assert email.outbox_message == stored
+    assert (stored.state, stored.subject, stored.recipients) == (State.QUEUED, "Hi", ["b@example.com"])
+    assert mail.outbox == []
+
+
+def test_all_mail_of_the_project_goes_through_it():
+    send_mail("One", "text", None, ["b@example.com"], html_message="<p>html</p>")
+    mail_admins("Two", "text")
+    assert set(OutboxMessage.objects.values_list("subject", flat=True)) == {"One", "[Flasky] Two"}
+
+
+def test_a_batch_is_stored_whole_or_not_at_all():
+    with pytest.raises(ValueError, match="newlines"):
+        get_connection().send_messages([an_email(), an_email("line\nbreak")])
+    assert not OutboxMessage.objects.exists()
+
+
+def test_an_email_to_nobody_is_not_stored():
+    nobody = EmailMessage("Hi", "Hello", "a@example.com", [])
+    assert get_connection().send_messages([nobody]) == 0
+    assert not OutboxMessage.objects.exists()
+
+
+def test_the_message_shares_the_fate_of_the_callers_transaction():
+    with pytest.raises(RuntimeError), transaction.atomic():
+        an_email().send()
+        raise RuntimeError
+    assert not OutboxMessage.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_dispatcher_is_woken_after_the_commit(wakes):
+    with transaction.atomic():
+        an_email().send()
+        assert wakes == []
+    assert wakes == [1]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_transaction_with_many_emails_wakes_once(wakes):
+    with transaction.atomic():
+        for _ in range(3):
+            an_email().send()
+    assert wakes == [3]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_savepoint_that_is_rolled_back_does_not_take_the_wake_of_another_with_it(wakes):
+    with transaction.atomic():
+        with pytest.raises(RuntimeError), transaction.atomic():
+            an_email().send()
+            raise RuntimeError
+        an_email().send()
+    assert wakes == [1]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_rollback_wakes_nobody(wakes):
+    with pytest.raises(RuntimeError), transaction.atomic():
+        an_email().send()
+        raise RuntimeError
+    assert wakes == []
+
+
+def wake():
+    raise RuntimeError("no thread can be started")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_failing_wake_does_not_reach_the_caller_and_causes_no_further_mail(settings, caplog):
+    """The message is stored; the next sweep finds it."""
+    settings.MAIL_DISPATCHER = __name__  # this module's wake()
+    assert an_email().send() == 1
+    assert OutboxMessage.objects.count() == 1
+    assert "could not be woken" in caplog.text

@@ -1,0 +1,235 @@
+"""flasky.mail.delivery: claim, send, record."""
+
+from datetime import datetime, timedelta, timezone
+
+import pytest
+from django.core.mail import EmailMessage
+from django.db import connection
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flasky.mail import delivery, transports
+from flasky.mail.delivery import deliver_due, next_attempt_at
+from flasky.mail.models import Attempt, OutboxMessage, State
+from flasky.mail.transports import TransportUnavailable
+from tests.conftest import use_relay
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def store(*recipients, subject="Hi"):
+    email = EmailMessage(subject, "Hello", "ann@example.com", list(recipients) or ["b@example.com"])
+    email.send()
+    return email.outbox_message
+
+
+def after_delivery(message):
+    deliver_due()
+    message.refresh_from_db()
+    return message
+
+
+def make_due(message, **fields):
+    OutboxMessage.objects.filter(pk=message.pk).update(next_attempt_at=message.created_at, **fields)
+
+
+def test_what_the_relay_accepts_is_sent(relay):
+    message = after_delivery(store())
+    assert (message.state, message.attempt_count, message.claim_token) == (State.SENT, 1, None)
+    assert message.last_reply == "250 2.0.0 Queued as 1"
+    assert message.finished_at
+    assert message.outcomes == {"b@example.com": {"accepted": True, "reply": "250 2.0.0 Queued as 1"}}
+
+
+def test_the_attempt_keeps_when_where_and_what_was_said(relay, settings):
+    message = after_delivery(store())
+    attempt = message.attempts.get()
+    assert attempt.outcome == Attempt.Outcome.ACCEPTED
+    assert attempt.server == f"127.0.0.1:{settings.EMAIL_PORT}"
+    assert (attempt.secured, attempt.logged_in) == (False, False)
+    assert attempt.reply == message.last_reply
+    assert attempt.seconds > 0
+    assert "MainThread" in attempt.worker
+    assert str(attempt) == f"attempt of {attempt.started_at:%Y-%m-%d %H:%M:%S}"
+
+
+def test_everything_due_is_delivered_and_counted(relay):
+    for _ in range(3):
+        store()
+    assert deliver_due() == {State.SENT: 3}
+    assert len(relay.mails) == 3
+
+
+def test_with_nothing_due_no_connection_is_made(settings):
+    settings.MAIL_TRANSPORT = "no.such.Backend"
+    assert deliver_due() == {}
+
+
+def test_a_refusal_for_good_fails_at_once(relay):
+    relay.replies = {"RCPT": "550 5.1.1 No such user"}
+    message = after_delivery(store())
+    assert (message.state, message.last_reply) == (State.FAILED, "550 5.1.1 No such user")
+    assert message.attempts.get().outcome == Attempt.Outcome.REFUSED
+
+
+def test_a_refusal_for_now_is_tried_again_later_and_then_sent(relay):
+    relay.replies = {"RCPT": ["451 4.3.0 Try later"]}
+    message = after_delivery(store())
+    assert (message.state, message.attempt_count) == (State.QUEUED, 1)
+    assert message.next_attempt_at > message.created_at + timedelta(seconds=4)
+    assert not OutboxMessage.objects.due().exists()
+    make_due(message)
+    assert after_delivery(message).state == State.SENT
+    assert [attempt.outcome for attempt in message.attempts.all()] == ["refused for now", "accepted"]
+
+
+def test_only_the_recipients_that_were_refused_for_now_are_tried_again(relay):
+    relay.replies = {"no@example.com": "550 5.1.1 No such user", "full@example.com": ["452 4.2.2 Full"]}
+    message = after_delivery(store("yes@example.com", "no@example.com", "full@example.com"))
+    assert message.attempts.get().outcome == Attempt.Outcome.PARTLY
+    assert message.remaining_recipients == ["full@example.com"]
+    make_due(message)
+    assert after_delivery(message).state == State.SENT
+    assert [mail.recipients for mail in relay.mails] == [["yes@example.com"], ["full@example.com"]]
+    assert not message.outcomes["no@example.com"]["accepted"]
+
+
+def test_a_refusal_for_now_fails_after_the_days_of_the_setting(relay, settings):
+    settings.MAIL_GIVE_UP_DAYS = 5
+    relay.replies = {"RCPT": "451 4.3.0 Try later"}
+    message = store()
+    make_due(message, created_at=message.created_at - timedelta(days=5, minutes=1))
+    assert after_delivery(message).state == State.FAILED
+
+
+def test_a_repeat_carries_the_same_message_id_and_date(relay):
+    relay.replies = {"DATA": ["451 4.3.0 Not now"]}
+    message = after_delivery(store())
+    make_due(message)
+    after_delivery(message)
+    [received] = relay.mails
+    assert received.message["Message-ID"] == message.message_id
+    assert received.content == bytes(message.content) + b"\r\n"
+
+
+def test_no_reply_to_the_whole_message_is_noted_as_a_possible_duplicate(relay):
+    relay.replies = {"DATA": ["drop"]}
+    message = after_delivery(store())
+    assert (message.state, message.possible_duplicate) == (State.QUEUED, True)
+    assert message.attempts.get().outcome == Attempt.Outcome.UNKNOWN
+
+
+def test_a_relay_that_is_down_costs_no_message_an_attempt(settings, smtp_server):
+    use_relay(settings, smtp_server)
+    settings.EMAIL_PORT = 1
+    message = store()
+    with pytest.raises(TransportUnavailable):
+        deliver_due()
+    message.refresh_from_db()
+    assert (message.state, message.attempt_count, message.claim_token) == (State.QUEUED, 0, None)
+
+
+def test_a_relay_that_goes_away_between_two_mails_costs_no_attempt(relay, settings, monkeypatch):
+    """The second mail is claimed already when the connection turns out to be gone for good."""
+    first, second = store(), store()
+    monkeypatch.setattr(transports, "KEEP_MAILS", 1)
+    original = transports.Transport.open
+
+    def open_once(transport):
+        original(transport)
+        settings.EMAIL_PORT = 1
+        transport.backend.port = 1
+
+    monkeypatch.setattr(transports.Transport, "open", open_once)
+    with pytest.raises(TransportUnavailable):
+        deliver_due()
+    first.refresh_from_db()
+    second.refresh_from_db()
+    assert (first.state, second.state, second.attempt_count) == (State.SENT, State.QUEUED, 0)
+
+
+def test_one_message_that_cannot_be_handled_does_not_stop_the_others(relay, caplog):
+    broken, fine = store(subject="broken"), store(subject="fine")
+    OutboxMessage.objects.filter(pk=broken.pk).update(recipients=[17])
+    deliver_due()
+    broken.refresh_from_db()
+    fine.refresh_from_db()
+    assert fine.state == State.SENT
+    assert (broken.state, broken.attempt_count) == (State.QUEUED, 1)
+    assert "could not be handed over" in caplog.text
+
+
+def test_a_claim_that_was_taken_over_meanwhile_is_not_recorded(relay, caplog):
+    message = store()
+    [claimed] = OutboxMessage.objects.claim(1)
+    OutboxMessage.objects.update(claim_token=None, state=State.QUEUED)
+    with transports.borrow() as transport:
+        assert delivery.deliver(claimed, transport) == "lost"
+    message.refresh_from_db()
+    assert (message.state, message.attempts.count()) == (State.QUEUED, 0)
+    assert "somebody else took it over" in caplog.text
+
+
+def test_stop_claims_nothing_more(relay):
+    for _ in range(3):
+        store()
+    assert deliver_due(stop=lambda: bool(relay.mails)) == {State.SENT: 1}
+    assert OutboxMessage.objects.due().count() == 2
+
+
+def test_no_database_connection_is_held_while_waiting_for_the_relay(relay, monkeypatch):
+    """Otherwise a slow relay would pin one connection for each thread."""
+    seen = []
+    original = transports.SmtpTransport.deliver
+
+    def look(transport, message):
+        seen.append(connection.connection)
+        return original(transport, message)
+
+    monkeypatch.setattr(transports.SmtpTransport, "deliver", look)
+    store()
+    deliver_due()
+    assert seen == [None]
+
+
+def test_claims_in_flight_are_renewed(relay):
+    store()
+    [claimed] = OutboxMessage.objects.claim(1)
+    OutboxMessage.objects.update(lease_expires_at=claimed.created_at)
+    delivery._claims_in_flight.add(claimed.claim_token)
+    delivery.renew_claims()
+    delivery._claims_in_flight.clear()
+    assert OutboxMessage.objects.release_expired() == 0
+
+
+def test_the_log_names_no_full_address(relay, capsys):
+    """Checked on the formatter that the settings install; caplog has its own."""
+    import logging
+
+    relay.replies = {"RCPT": "550 5.1.1 <secret.person@example.com>: unknown"}
+    records = []
+    handler = logging.Handler()
+    handler.emit = records.append
+    logging.getLogger("flasky").addHandler(handler)
+    after_delivery(store("secret.person@example.com"))
+    logging.getLogger("flasky").removeHandler(handler)
+    formatter = logging.getLogger().handlers[0].formatter
+    assert any("s…@example.com" in formatter.format(record) for record in records)
+
+
+NOW = datetime(2026, 11, 22, tzinfo=timezone.utc)
+
+
+@pytest.mark.parametrize(
+    ("age", "pause"),
+    [(0, 5), (5, 15), (20, 60), (80, 300), (380, 900), (1280, 3600), (4880, 10800), (15680, 21600), (400_000, 21600)],
+)
+def test_the_pause_grows_with_the_messages_age(age, pause):
+    wait = (next_attempt_at(NOW - timedelta(seconds=age), NOW) - NOW).total_seconds()
+    assert pause * 0.9 <= wait <= pause * 1.1
+
+
+@given(st.floats(min_value=0, max_value=1e7))
+def test_a_next_attempt_is_always_later_and_within_a_day(age):
+    wait = next_attempt_at(NOW - timedelta(seconds=age), NOW) - NOW
+    assert timedelta(0) < wait < timedelta(days=1)

@@ -1,0 +1,111 @@
+"""One behaviour for every dispatcher: after a commit and a wake, or without one, the mail arrives."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+from django.core.mail import EmailMessage
+from django.db import transaction
+
+from flasky.mail import dispatchers
+from flasky.mail.dispatchers import threads
+from flasky.mail.models import OutboxMessage, State
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(params=["inline", "threads"])
+def dispatcher(request, settings):
+    settings.MAIL_DISPATCHER = f"flasky.mail.dispatchers.{request.param}"
+    yield request.param
+    threads.stop()
+
+
+@pytest.fixture
+def threaded(settings):
+    settings.MAIL_DISPATCHER = "flasky.mail.dispatchers.threads"
+    yield
+    threads.stop()
+
+
+def send():
+    email = EmailMessage("Hi", "Hello", "ann@example.com", ["b@example.com"])
+    email.send()
+    return email.outbox_message
+
+
+def test_a_committed_mail_is_delivered(dispatcher, relay):
+    dispatchers.serve()
+    assert send().wait(20) == State.SENT
+
+
+def test_a_mail_that_was_rolled_back_is_not(dispatcher, relay):
+    dispatchers.serve()
+    with pytest.raises(RuntimeError), transaction.atomic():
+        send()
+        raise RuntimeError
+    assert send().wait(20) == State.SENT
+    assert len(relay.mails) == 1
+
+
+def test_a_relay_that_is_down_does_not_reach_the_sender(dispatcher, settings, smtp_server, caplog):
+    settings.MAIL_TRANSPORT, settings.EMAIL_PORT = settings.TRANSPORTS["smtp"], 1
+    dispatchers.serve()
+    message = send()
+    assert message.wait(0) == State.QUEUED
+
+
+def test_nobody_is_woken_by_the_dispatcher_none(relay, settings):
+    settings.MAIL_DISPATCHER = "flasky.mail.dispatchers.none"
+    dispatchers.serve()
+    assert send().wait(0) == State.QUEUED
+
+
+def test_the_first_request_starts_the_threads_and_drains_the_backlog(threaded, relay, client):
+    message = send()
+    client.get("/healthz")
+    assert message.wait(20) == State.SENT
+
+
+def test_a_process_that_serves_nothing_starts_no_threads(threaded, relay):
+    """Short commands store and return."""
+    assert send().wait(0) == State.QUEUED
+    assert threads._worker is None
+
+
+def test_serving_twice_starts_one_worker(threaded):
+    dispatchers.serve()
+    first = threads._worker
+    dispatchers.serve()
+    assert threads._worker is first
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_forked_child_starts_threads_of_its_own(settings):
+    """A pool made before the fork would never run a job (gunicorn --preload)."""
+    script = """
+import os, django
+django.setup()
+from flasky.mail.dispatchers import threads
+threads.serve()
+parents = threads._worker
+child = os.fork()
+if child == 0:
+    threads.serve()
+    own = threads._worker is not parents and threads._worker._timer.is_alive()
+    threads.stop()
+    os._exit(0 if own else 1)
+threads.stop()
+raise SystemExit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "tests.settings"}
+    finished = subprocess.run([sys.executable, "-c", script], env=environment, timeout=60, capture_output=True)
+    assert finished.returncode == 0, finished.stderr.decode()
+
+
+def test_the_wait_is_over_when_nothing_is_left(dispatcher, relay):
+    dispatchers.serve()
+    for message in [send() for _ in range(10)]:
+        assert message.wait(20) == State.SENT
+    assert not OutboxMessage.objects.exclude(state=State.SENT).exists()

@@ -1,0 +1,98 @@
+"""Who may import whom. The directory is the diagram; this keeps it true."""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+# module: what of ours it may import
+ALLOWED = {
+    "flasky.settings": set(),
+    "flasky.logs": set(),
+    "flasky.serving": set(),
+    "flasky.views": set(),
+    "flasky.mail": set(),  # the door: it imports no models
+    "flasky.mail.models": set(),
+    "flasky.mail.wire": set(),
+    "flasky.mail.replies": set(),
+    "flasky.mail.trouble": {"flasky.mail.replies"},
+    "flasky.mail.transports": {"flasky.mail.replies", "flasky.mail.trouble", "flasky.mail.wire"},
+    "flasky.mail.delivery": {"flasky.mail.models", "flasky.mail.replies", "flasky.mail.transports"},
+    "flasky.mail.worker": {"flasky.mail.delivery", "flasky.mail.models", "flasky.mail.transports"},
+    "flasky.mail.backend": {"flasky.mail", "flasky.mail.models", "flasky.mail.wire"},  # no named dispatcher
+    "flasky.mail.dispatchers": set(),
+    "flasky.mail.dispatchers.none": set(),
+    "flasky.mail.dispatchers.inline": {"flasky.mail.delivery", "flasky.mail.transports"},
+    "flasky.mail.dispatchers.threads": {"flasky.mail.worker"},
+    "flasky.mail.checks": {"flasky.mail.transports", "flasky.mail.wire"},
+    "flasky.mail.admin": {"flasky.mail.models", "flasky.mail.wire"},
+    "flasky.mail.views": {"flasky.mail.models", "flasky.mail.wire"},
+    "accounts.names": set(),
+    "accounts.models": {"accounts.names"},
+    "accounts.receivers": {"accounts.models", "flasky.mail"},
+    "accounts.forms": {"accounts.names"},
+    "accounts.views": {"accounts.forms", "accounts.models"},
+    "accounts.admin": {"accounts.forms", "accounts.models", "accounts.names"},
+}
+COMMANDS = {"flasky.mail", "flasky.mail.delivery", "flasky.mail.models", "flasky.mail.replies"} | {
+    f"flasky.mail.{name}" for name in ("transports", "trouble", "wire", "worker")
+}
+WIRING = {"apps", "urls", "wsgi", "asgi"}  # they join what the others keep apart
+
+
+def modules():
+    for path in sorted([*ROOT.glob("flasky/**/*.py"), *ROOT.glob("accounts/**/*.py")]):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+        if "migrations" not in parts and path.read_text().strip() and parts[-1] not in WIRING:
+            yield pytest.param(name, path, id=name)
+
+
+def imported(path):
+    """Return the modules of ours that the file imports, and whether one is imported inside a function."""
+    tree = ast.parse(path.read_text())
+    names = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module)
+        elif isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+    hidden = any(
+        isinstance(inner, (ast.Import, ast.ImportFrom))
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef)
+        for inner in ast.walk(node)
+    )
+    return {name for name in names if name.split(".")[0] in ("flasky", "accounts")}, hidden
+
+
+@pytest.mark.parametrize(("name", "path"), list(modules()))
+def test_each_module_imports_only_what_its_room_allows(name, path):
+    ours, hidden = imported(path)
+    allowed = COMMANDS if ".management.commands." in name else ALLOWED[name]
+    assert ours <= allowed
+    assert not hidden, "an import inside a function hides a cycle"
+
+
+def test_the_table_names_no_module_that_is_gone():
+    assert set(ALLOWED) <= {parameters.values[0] for parameters in modules()}
+
+
+def test_the_environment_is_read_in_the_settings_only():
+    readers = [
+        path.name
+        for path in [*ROOT.glob("flasky/**/*.py"), *ROOT.glob("accounts/**/*.py")]
+        if re.search(r"\benviron\b|getenv", path.read_text()) and path.name not in ("settings.py", "wsgi.py", "asgi.py")
+    ]
+    assert readers == []
+
+
+def test_the_project_loads_without_celery():
+    script = "import sys, django; django.setup(); raise SystemExit('celery' in sys.modules)"
+    finished = subprocess.run([sys.executable, "-c", script], timeout=60, capture_output=True)
+    assert finished.returncode == 0, finished.stderr.decode()

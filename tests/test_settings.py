@@ -1,0 +1,179 @@
+"""flasky.settings: what the environment and .env become. Each test starts a Python of its own, as a user would."""
+
+import json
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+
+import pytest
+
+PROBE = """
+import json, sys
+from django.conf import settings
+print(json.dumps({name: getattr(settings, name) for name in sys.argv[1:]}, default=str))
+"""
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Run Python with these variables and no others of ours; return the finished process."""
+
+    def run_python(*arguments, env_file="", **variables):
+        path = tmp_path / ".env"
+        path.write_bytes(env_file if isinstance(env_file, bytes) else env_file.encode())
+        clean = {name: os.environ[name] for name in ("PATH", "HOME", "COVERAGE_PROCESS_CONFIG") if name in os.environ}
+        environment = {**clean, "DJANGO_SETTINGS_MODULE": "flasky.settings", "ENV_FILE": str(path), **variables}
+        command = [sys.executable, *arguments]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+
+    return run_python
+
+
+@pytest.fixture
+def values(run):
+    def read(*names, **variables):
+        finished = run("-c", PROBE, *names, **{"SECRET_KEY": "x", **variables})
+        assert finished.returncode == 0, finished.stderr
+        return [json.loads(finished.stdout)[name] for name in names]
+
+    return read
+
+
+def test_the_defaults_are_those_of_the_contract(values):
+    relay = ("EMAIL_HOST", "EMAIL_PORT", "EMAIL_USE_TLS", "EMAIL_USE_SSL", "EMAIL_HOST_USER", "EMAIL_TIMEOUT")
+    mail = ("FLASKY_ADMIN", "FLASKY_MAIL_SUBJECT_PREFIX", "FLASKY_MAIL_SENDER", "MAIL_TRANSPORT", "MAIL_DISPATCHER")
+    names = (*relay, *mail, "MAIL_WORKERS", "DEBUG", "ALLOWED_HOSTS", "HTTPS")
+    assert values(*names) == [
+        "localhost",
+        25,
+        False,
+        False,
+        "",
+        30,
+        [],
+        "[Flasky]",
+        "Flasky Admin <flasky@example.com>",
+        "django.core.mail.backends.smtp.EmailBackend",
+        "flasky.mail.dispatchers.threads",
+        4,
+        False,
+        [],
+        True,
+    ]
+
+
+def test_the_env_file_is_read_and_the_environment_wins(values):
+    env_file = "# a comment\n\nMAIL_SERVER=file.test\nexport MAIL_PORT=587\nMAIL_USE_TLS=on\n"
+    assert values("EMAIL_HOST", "EMAIL_PORT", "EMAIL_USE_TLS", env_file=env_file, MAIL_SERVER="env.test") == [
+        "env.test",
+        587,
+        True,
+    ]
+
+
+@pytest.mark.parametrize("password", ["$ecret", "with space", "a#b", "p%40ss", "ünïcode", "'inner'x"])
+def test_a_password_is_taken_literally(values, password):
+    assert values("EMAIL_HOST_PASSWORD", MAIL_PASSWORD=password) == [password]
+    assert values("EMAIL_HOST_PASSWORD", env_file=f"MAIL_PASSWORD={password}\n") == [password]
+
+
+def test_a_file_from_a_windows_editor_is_read(values):
+    assert values("EMAIL_PORT", env_file=b"\xef\xbb\xbfMAIL_PORT=2525\r\nMAIL_SERVER=x\r\n") == [2525]
+
+
+@pytest.mark.parametrize(
+    ("text", "addresses"),
+    [
+        ("ann@example.com", ["ann@example.com"]),
+        (" ann@example.com, bob@example.com ,", ["ann@example.com", "bob@example.com"]),
+        ('"Lee, Ann" <ann@example.com>', ['"Lee, Ann" <ann@example.com>']),
+        ("", []),
+        ("nobody", ["nobody"]),
+    ],
+)
+def test_several_administrators_are_separated_by_commas(values, text, addresses):
+    assert values("FLASKY_ADMIN", FLASKY_ADMIN=text) == [addresses]
+
+
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [
+        ("console", "django.core.mail.backends.console.EmailBackend"),
+        ("mailgun", "anymail.backends.mailgun.EmailBackend"),
+        ("my.own.Backend", "my.own.Backend"),
+    ],
+)
+def test_a_transport_is_a_short_name_a_provider_or_a_path(values, name, path):
+    assert values("MAIL_TRANSPORT", MAIL_TRANSPORT=name) == [path]
+
+
+def test_anymails_settings_come_from_the_environment(values):
+    [anymail] = values("ANYMAIL", ANYMAIL_MAILGUN_API_KEY="key", ANYMAIL_IGNORE_RECIPIENT_STATUS="True")
+    assert anymail == {"MAILGUN_API_KEY": "key", "IGNORE_RECIPIENT_STATUS": True, "REQUESTS_TIMEOUT": 30}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("MAIL_PORT", "smtp", "a whole number"),
+        ("MAIL_TIMEOUT", "-1", "a whole number"),
+        ("MAIL_WORKERS", "4.5", "a whole number"),
+        ("MAIL_USE_TLS", "ture", "True or False"),
+        ("DEBUG", "maybe", "True or False"),
+        ("DATABASE_URL", "redis://localhost", "postgres://"),
+        ("DATABASE_URL", "postgres://ann:hunter2@host:port/name", "a URL such as"),
+    ],
+)
+def test_an_unreadable_value_is_a_check_with_its_name(run, name, value, expected):
+    finished = run("manage.py", "check", **{"SECRET_KEY": "x", name: value})
+    assert finished.returncode == 1
+    assert "(flasky.E001)" in finished.stderr
+    assert name in finished.stderr
+    assert expected in finished.stderr
+    assert "Traceback" not in finished.stderr
+    assert "hunter2" not in finished.stderr
+
+
+@pytest.mark.parametrize("line", ["MAIL_PASSWORD = hunter2", "MAIL PASSWORD=hunter2", "hunter2"])
+def test_a_line_of_the_env_file_that_cannot_be_read_is_named_and_not_shown(run, line):
+    finished = run("manage.py", "check", env_file=f"SECRET_KEY=x\n{line}\n")
+    assert finished.returncode == 1
+    assert ".env, line 2" in finished.stderr
+    assert "hunter2" not in finished.stderr + finished.stdout
+
+
+def test_an_env_file_that_is_no_text_is_named(run):
+    finished = run("manage.py", "check", env_file=b"\xff\xfe\x00", SECRET_KEY="x")
+    assert "a text file in UTF-8" in finished.stderr
+
+
+def test_without_a_secret_key_it_says_so_in_one_sentence(run):
+    finished = run("manage.py", "check")
+    assert finished.returncode != 0
+    assert finished.stderr.startswith("SECRET_KEY is not set")
+    assert finished.stderr.count("\n") == 1
+
+
+def test_while_debugging_a_secret_key_is_not_needed(run):
+    assert run("manage.py", "check", DEBUG="True").returncode == 0
+
+
+def test_a_relative_database_file_is_the_same_from_every_folder(values):
+    [databases] = values("DATABASES", DATABASE_URL="sqlite:///some.sqlite3")
+    assert os.path.isabs(databases["default"]["NAME"])
+    assert databases["default"]["OPTIONS"]["transaction_mode"] == "IMMEDIATE"
+
+
+def test_a_database_without_its_driver_is_a_check_that_names_the_package(run):
+    if find_spec("MySQLdb"):
+        pytest.skip("the driver is installed here")
+    finished = run("manage.py", "check", SECRET_KEY="x", DATABASE_URL="mysql://u:p@db.test/name")
+    assert "pip install mysqlclient" in finished.stderr
+    assert "Traceback" not in finished.stderr
+
+
+def test_check_deploy_is_clean_with_https(run):
+    variables = {"SECRET_KEY": "k" * 25 + "0123456789abcdefghijklmnopqrstuv", "ALLOWED_HOSTS": "example.com"}
+    finished = run("manage.py", "check", "--deploy", "--fail-level", "WARNING", **variables)
+    assert finished.returncode == 0, finished.stderr
