@@ -77,7 +77,7 @@ def comma_separated(value):
 
 def addresses(value):
     """Return the addresses of a comma-separated list; a comma inside a quoted display name does not split it."""
-    pairs = [(name, address) for name, address in getaddresses([value]) if address]
+    pairs = [(name, address) for name, address in getaddresses([value.strip(", ")]) if address]
     return [f'"{name}" <{address}>' if name else address for name, address in pairs] or [value]
 
 

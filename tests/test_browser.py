@@ -27,6 +27,12 @@ FLAGS = (
 )
 
 
+def chromium():
+    """Return the path of the system's browser; None if there is none."""
+    names = ("chromium", "chromium-browser", "google-chrome", "chrome")
+    return next(filter(None, map(shutil.which, names)), None)
+
+
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
     """As `make run` serves it: DEBUG, the console transport, an example administrator."""
@@ -37,11 +43,9 @@ def site(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def browser():
-    names = ("chromium", "chromium-browser", "google-chrome", "chrome")
-    path = next(filter(None, map(shutil.which, names)), None)
     with sync_playwright() as playwright:
         try:
-            launched = playwright.chromium.launch(executable_path=path, args=FLAGS)
+            launched = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
         except Error:
             missing("Chromium")
         yield launched

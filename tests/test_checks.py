@@ -51,9 +51,10 @@ def test_a_value_that_cannot_work_is_found(changes, finding, settings):
     assert found()[finding].hint
 
 
-def test_a_typing_error_gets_a_suggestion(settings):
-    settings.MAIL_TRANSPORT = "anymail.backends.stmp.EmailBackend"
-    assert "Did you mean smtp?" in found()["flasky.E009"].hint
+@pytest.mark.parametrize(("typed", "meant"), [("stmp", "smtp"), ("mailgan", "mailgun"), ("brewo", "brevo")])
+def test_a_typing_error_gets_a_suggestion(settings, typed, meant):
+    settings.MAIL_TRANSPORT = f"anymail.backends.{typed}.EmailBackend"
+    assert f"Did you mean {meant}?" in found()["flasky.E009"].hint
 
 
 def test_no_finding_shows_a_password(settings):

@@ -1,6 +1,7 @@
 """One behaviour for every dispatcher: after a commit and a wake, or without one, the mail arrives."""
 
 import os
+import signal
 import subprocess
 import sys
 
@@ -79,6 +80,13 @@ def test_serving_twice_starts_one_worker(threaded):
     first = threads._worker
     dispatchers.serve()
     assert threads._worker is first
+
+
+def test_no_signal_handler_is_installed(threaded):
+    """In a gunicorn worker it would turn a request in flight into a 500."""
+    before = signal.getsignal(signal.SIGTERM)
+    dispatchers.serve()
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")

@@ -134,7 +134,7 @@ def test_an_email_comes_back_as_it_was():
     email.attach_alternative("<p>HTML: ß</p>", "text/html")
     again = rebuilt(email)
     assert (again.subject, again.body, again.from_email) == (email.subject, email.body, email.from_email)
-    assert again.to == ['"Zoë" <zoe@example.com>', "b@example.com"]
+    assert again.to == ["Zoë <zoe@example.com>", "b@example.com"]
     assert (again.cc, again.bcc, again.reply_to) == (email.cc, email.bcc, email.reply_to)
     assert again.alternatives[0].content == "<p>HTML: ß</p>"
     assert again.extra_headers["X-Kind"] == "welcome"

@@ -3,8 +3,10 @@
 from collections.abc import Iterator
 from difflib import get_close_matches
 from importlib import import_module
+from pkgutil import iter_modules
 from typing import Any
 
+import anymail.backends
 from django.conf import settings
 from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
@@ -117,7 +119,7 @@ def check_transport() -> Iterator[checks.CheckMessage]:
         yield checks.Error(
             f"MAIL_TRANSPORT leads to {path}, which cannot be imported: {error}.",
             hint=f"Use {', '.join(settings.TRANSPORTS)}, the name of an Anymail provider (mailgun, postmark, …) or a "
-            f"dotted path.{_did_you_mean(path, [*settings.TRANSPORTS])}",
+            f"dotted path.{_did_you_mean(path, [*settings.TRANSPORTS, *_providers()])}",
             id="flasky.E009",
         )
         return
@@ -165,6 +167,10 @@ def check_dispatcher() -> Iterator[checks.CheckMessage]:
             hint="A dispatcher is a module with wake() and serve(); see flasky/mail/dispatchers.",
             id="flasky.E011",
         )
+
+
+def _providers() -> list[str]:
+    return [module.name for module in iter_modules(anymail.backends.__path__) if module.name != "base"]
 
 
 def _did_you_mean(path: str, names: Any) -> str:

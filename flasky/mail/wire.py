@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from email import message_from_bytes, policy
 from email.message import EmailMessage as ParsedEmail
 from email.mime.base import MIMEBase
-from email.utils import format_datetime, getaddresses, make_msgid, parseaddr
+from email.utils import format_datetime, make_msgid, parseaddr
 from typing import Any
 
 from django.conf import settings
@@ -160,8 +160,8 @@ def _body(parsed: ParsedEmail, kind: str) -> str:
 
 def header_addresses(parsed: ParsedEmail, name: str) -> list[tuple[str, str]]:
     """Return (as written, bare) for each address of the header."""
-    pairs = getaddresses([header(parsed, name)]) if parsed[name] else []
-    return [(f'"{display}" <{bare}>' if display else bare, envelope_address(bare)) for display, bare in pairs if bare]
+    addresses = parsed[name].addresses if parsed[name] else ()
+    return [(str(address), envelope_address(address.addr_spec)) for address in addresses]
 
 
 def addressed(parsed: ParsedEmail, name: str, recipients: list[str]) -> list[str]:
