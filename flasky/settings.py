@@ -253,6 +253,9 @@ MAIL_TRANSPORT = read("MAIL_TRANSPORT", transport("smtp"), transport)
 MAIL_DISPATCHER = read("MAIL_DISPATCHER", dispatcher("threads"), dispatcher)
 MAIL_WORKERS = read("MAIL_WORKERS", 4, whole_number)  # threads, and connections, per process
 MAIL_SWEEP_INTERVAL = 15  # s between two looks for messages that nobody woke us for
+MAIL_STOP_TIMEOUT = 15  # s for the mails on the wire when the process is told to stop
+MAIL_OVERDUE = 300  # s after which a due message that nobody delivers is reported
+MAIL_LEASE = 60  # s for which a claim is safe from others; renewed while its holder lives
 MAIL_GIVE_UP_DAYS = read("MAIL_GIVE_UP_DAYS", 5, whole_number)  # days of temporary refusals until a message fails
 MAIL_MAX_SIZE = read("MAIL_MAX_SIZE", 25_000_000, whole_number)  # bytes on the wire, attachments included
 

@@ -22,7 +22,13 @@ ALLOWED = {
     "flasky.mail.replies": set(),
     "flasky.mail.trouble": {"flasky.mail.replies"},
     "flasky.mail.transports": {"flasky.mail.replies", "flasky.mail.trouble", "flasky.mail.wire"},
-    "flasky.mail.delivery": {"flasky.mail.models", "flasky.mail.replies", "flasky.mail.transports"},
+    "flasky.mail.leases": {"flasky.mail.models"},
+    "flasky.mail.delivery": {
+        "flasky.mail.leases",
+        "flasky.mail.models",
+        "flasky.mail.replies",
+        "flasky.mail.transports",
+    },
     "flasky.mail.worker": {"flasky.mail.delivery", "flasky.mail.models", "flasky.mail.transports"},
     "flasky.mail.backend": {"flasky.mail", "flasky.mail.models", "flasky.mail.wire"},  # no named dispatcher
     "flasky.mail.dispatchers": set(),

@@ -2,29 +2,77 @@
 
 import pytest
 from anymail.exceptions import AnymailAPIError, AnymailInvalidAddress, AnymailSerializationError
+from hypothesis import given
+from hypothesis import strategies as st
 
-from flasky.mail.replies import Verdict, provider_verdict, smtp_verdict
+from flasky.mail.replies import Reply, Verdict, provider_verdict, retry_hint, smtp_verdict
 
 
 @pytest.mark.parametrize(
-    ("code", "verdict"),
+    ("command", "code", "text", "verdict"),
     [
-        (250, Verdict.ACCEPTED),
-        (251, Verdict.ACCEPTED),
-        (421, Verdict.POSTPONED),
-        (450, Verdict.POSTPONED),
-        (451, Verdict.POSTPONED),
-        (452, Verdict.POSTPONED),
-        (550, Verdict.REFUSED),
-        (552, Verdict.REFUSED),
-        (554, Verdict.REFUSED),
-        (-1, Verdict.POSTPONED),  # no number at all
-        (354, Verdict.POSTPONED),  # an answer to a question that was not asked
-        (999, Verdict.POSTPONED),
+        ("MAIL", 250, "2.1.0 Ok", Verdict.ACCEPTED),
+        ("RCPT", 251, "User not local; will forward", Verdict.ACCEPTED),
+        ("CONTENT", 250, "2.0.0 Queued", Verdict.ACCEPTED),
+        ("RCPT", 450, "4.2.0 Greylisted", Verdict.POSTPONED),
+        ("RCPT", 451, "4.3.0 Try later", Verdict.POSTPONED),
+        ("RCPT", 452, "4.2.2 Mailbox full", Verdict.POSTPONED),
+        ("MAIL", 452, "4.3.1 Out of space", Verdict.POSTPONED),
+        ("CONTENT", 450, "4.7.1 Later", Verdict.POSTPONED),
+        ("RCPT", 550, "5.1.1 No such user", Verdict.REFUSED),
+        ("MAIL", 552, "5.3.4 Message too big", Verdict.REFUSED),
+        ("DATA", 554, "5.5.1 No valid recipients", Verdict.REFUSED),
+        ("CONTENT", 554, "5.7.1 Spam", Verdict.REFUSED),
+        ("RCPT", 452, "4.5.3 Too many recipients", Verdict.POSTPONED),
+        ("RCPT", 552, "5.5.3 Too many recipients", Verdict.POSTPONED),  # RFC 5321, section 4.5.3.1.10
+        ("MAIL", 421, "4.7.0 Too many connections", Verdict.UNAVAILABLE),
+        ("CONTENT", 421, "Shutting down", Verdict.UNAVAILABLE),
+        ("MAIL", 450, "4.3.2 Not accepting mail", Verdict.UNAVAILABLE),
+        ("MAIL", 454, "4.7.0 Temporary authentication failure", Verdict.UNAVAILABLE),
+        ("MAIL", 530, "5.7.0 Must issue a STARTTLS command first", Verdict.UNAVAILABLE),
+        ("MAIL", 535, "5.7.8 Bad credentials", Verdict.UNAVAILABLE),
+        ("MAIL", -1, "no number", Verdict.POSTPONED),
+        ("RCPT", 354, "an answer to another question", Verdict.POSTPONED),
+        ("CONTENT", -1, "no number", Verdict.UNKNOWN),  # it may have been accepted
+        ("CONTENT", 354, "go on", Verdict.UNKNOWN),
     ],
 )
-def test_an_smtp_reply_is_sorted_by_its_first_digit(code, verdict):
-    assert smtp_verdict(code) == verdict
+def test_an_smtp_reply_is_sorted_by_command_code_and_enhanced_code(command, code, text, verdict):
+    assert smtp_verdict(command, code, text) == verdict
+    assert Reply.to(command, code, text) == Reply(verdict, f"{code} {text}", command)
+
+
+@given(st.sampled_from(["MAIL", "RCPT", "DATA", "CONTENT"]), st.integers(-1, 999), st.text(max_size=30))
+def test_only_a_2xx_reply_is_an_acceptance(command, code, text):
+    assert (smtp_verdict(command, code, text) == Verdict.ACCEPTED) <= (code // 100 == 2)
+
+
+@given(st.integers(500, 599), st.text(max_size=30))
+def test_nothing_that_was_refused_after_the_content_is_called_unknown(code, text):
+    assert smtp_verdict("CONTENT", code, text) in (Verdict.REFUSED, Verdict.UNAVAILABLE)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("451 4.7.1 Greylisted, please try again in 300 seconds", 300),
+        ("450 4.2.0 Greylisting in action, please come back in 00:04:59", 299),
+        ("451 Try again in 5 minutes", 300),
+        ("451 retry in 2 hours", 7200),
+        ("450 4.7.1 Greylisted for 60 s", 60),
+        ("451 4.3.0 Temporary failure", None),
+        ("452 4.2.2 Mailbox full (quota 100 MB)", None),
+        ("451 4.3.5 Try again later", None),
+    ],
+)
+def test_a_hint_when_to_come_back_is_understood(text, seconds):
+    assert retry_hint(text) == seconds
+
+
+@given(st.text(max_size=500))
+def test_any_text_is_read_without_an_error(text):
+    hint = retry_hint(text)
+    assert hint is None or hint >= 0
 
 
 @pytest.mark.parametrize(
@@ -34,7 +82,7 @@ def test_an_smtp_reply_is_sorted_by_its_first_digit(code, verdict):
         (AnymailInvalidAddress("no address"), None, Verdict.REFUSED),
         (AnymailSerializationError("no JSON"), None, Verdict.REFUSED),
         (AnymailAPIError("bad request"), 400, Verdict.REFUSED),
-        (AnymailAPIError("wrong key"), 401, Verdict.POSTPONED),
+        (AnymailAPIError("wrong key"), 401, Verdict.UNAVAILABLE),
         (AnymailAPIError("too many"), 429, Verdict.POSTPONED),
         (AnymailAPIError("their fault"), 503, Verdict.POSTPONED),
     ],

@@ -64,7 +64,8 @@ def test_each_recipient_gets_its_own_verdict(relay):
 def test_a_refusal_names_the_command_that_was_refused(relay, command):
     relay.replies = {command: "554 5.7.1 No"}
     reply = deliver()["b@example.com"]
-    assert (reply.verdict, reply.command, reply.text) == (Verdict.REFUSED, command, "554 5.7.1 No")
+    assert (reply.verdict, reply.text) == (Verdict.REFUSED, "554 5.7.1 No")
+    assert reply.command == {"DATA": "CONTENT"}.get(command, command)
 
 
 @pytest.mark.parametrize("command", ["MAIL", "RCPT", "DATA"])
@@ -76,12 +77,32 @@ def test_after_a_refusal_the_same_connection_takes_the_next_message(relay, comma
     assert relay.sessions == 1
 
 
-def test_a_server_that_says_421_is_left_and_asked_again_over_a_new_connection(relay):
-    relay.replies = {"MAIL": ["421 4.7.0 Too many connections"]}
-    with borrow() as transport:
-        assert transport.deliver(a_message())["b@example.com"].verdict == Verdict.POSTPONED
-        assert transport.deliver(a_message())["b@example.com"].verdict == Verdict.ACCEPTED
-    assert relay.sessions == 2
+@pytest.mark.parametrize("command", ["MAIL", "RCPT", "DATA"])
+def test_a_server_that_says_421_is_not_available_and_is_left(relay, command):
+    relay.replies = {command: ["421 4.7.0 Too many connections"]}
+    with pytest.raises(TransportUnavailable, match=r"answered 421 4\.7\.0 Too many"):
+        deliver()
+    assert deliver()["b@example.com"].verdict == Verdict.ACCEPTED
+    assert (relay.sessions, len(relay.mails)) == (2, 1)
+
+
+def test_a_server_that_wants_a_login_is_not_available_and_names_the_settings(relay):
+    relay.replies = {"MAIL": "530 5.7.0 Authentication required"}
+    with pytest.raises(TransportUnavailable, match="MAIL_USERNAME"):
+        deliver()
+
+
+def test_a_connection_that_is_aborted_before_the_end_leaves_the_message_untouched(relay):
+    with pytest.raises(TransportUnavailable, match="stopped"), borrow() as transport:
+        original = transport._hand_over
+
+        def stop_first(content):
+            transports.abort_lent()
+            return original(content)
+
+        transport._hand_over = stop_first
+        transport.deliver(a_message())
+    assert relay.mails == []
 
 
 def test_one_connection_serves_many_messages_and_borrowers(relay):

@@ -6,26 +6,28 @@ import random
 import socket
 import threading
 import time
-import uuid
 from collections import Counter
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 from django.conf import settings
-from django.db import connections, router, transaction
+from django.db import InterfaceError, OperationalError, connections, router, transaction
 from django.utils import timezone
 
+from flasky.mail.leases import kept
 from flasky.mail.models import Attempt, OutboxMessage, State
-from flasky.mail.replies import Reply, Verdict
+from flasky.mail.replies import Reply, Verdict, retry_hint
 from flasky.mail.transports import Transport, TransportUnavailable, borrow
 
 logger = logging.getLogger(__name__)
+T = TypeVar("T")
 
 # s. The next pause is the first that is longer than the message's age: quick at first, then minutes, then hours.
 RETRY_PAUSES = (5, 15, 60, 5 * 60, 15 * 60, 3600, 3 * 3600, 6 * 3600)
 RETRY_JITTER = 0.1  # of the pause, so that what failed together does not come back together
 
-_claims_in_flight: set[uuid.UUID] = set()
+HINT_LIMITS = (1, RETRY_PAUSES[-1])  # s within which a reply's own "try again in …" is obeyed
 
 
 def deliver_due(stop: Callable[[], bool] = lambda: False) -> Counter[str]:
@@ -40,51 +42,41 @@ def deliver_due(stop: Callable[[], bool] = lambda: False) -> Counter[str]:
     _release_connection()
     with borrow() as transport:
         while not stop():
-            claimed = OutboxMessage.objects.claim(1)
+            claimed = OutboxMessage.objects.claim(1, holder=_me())
             if not claimed:
                 break
-            states[deliver(claimed[0], transport)] += 1
+            states[deliver(claimed[0], transport, stop)] += 1
     _release_connection()
     return states
 
 
-def deliver(message: OutboxMessage, transport: Transport) -> str:
+def deliver(message: OutboxMessage, transport: Transport, stop: Callable[[], bool] = lambda: False) -> str:
     """Hand a claimed message to the transport, record the reply and return the message's new state."""
-    token = message.claim_token
-    assert token is not None
-    _claims_in_flight.add(token)
-    try:
-        return _attempt(message, transport)
-    except TransportUnavailable:
-        message.release()
-        raise
-    finally:
-        _claims_in_flight.discard(token)
-
-
-def renew_claims() -> None:
-    """Prolong the leases of what this process is delivering right now."""
-    if tokens := set(_claims_in_flight):
-        OutboxMessage.objects.renew(tokens)
-
-
-def _attempt(message: OutboxMessage, transport: Transport) -> str:
-    server = transport.server
+    assert message.claim_token is not None
     attempt = Attempt(
         message=message,
-        server=server.name[:255],
-        secured=server.security != "none",
-        logged_in=server.logged_in,
-        worker=f"{socket.gethostname()} {os.getpid()} {threading.current_thread().name}"[:255],
+        server=transport.server.name[:255],
+        secured=transport.server.security != "none",
+        logged_in=transport.server.logged_in,
+        worker=_me(),
     )
-    # Nobody holds a database connection while waiting for a server that may take its time.
-    _release_connection()
-    started = time.monotonic()
-    replies = _replies(message, transport)
-    attempt.seconds = time.monotonic() - started
-    attempt.outcome = _outcome(replies)
-    attempt.reply = _summary(replies)
-    return _record(message, attempt, replies)
+    with kept(message.claim_token):
+        # Nobody holds a database connection while waiting for a server that may take its time.
+        _release_connection()
+        started = time.monotonic()
+        try:
+            replies = _replies(message, transport)
+        except TransportUnavailable:
+            # Behind the others that are due: if it is this message that upsets the relay, they still get through.
+            _insist(lambda: message.release(timezone.now()), stop)
+            raise
+        attempt.seconds = time.monotonic() - started
+        attempt.outcome, attempt.reply = _outcome(replies), _summary(replies)
+        return _insist(lambda: _record(message, attempt, replies), stop)
+
+
+def _me() -> str:
+    return f"{socket.gethostname()} {os.getpid()} {threading.current_thread().name}"[:255]
 
 
 def _replies(message: OutboxMessage, transport: Transport) -> dict[str, Reply]:
@@ -117,42 +109,77 @@ def _summary(replies: dict[str, Reply]) -> str:
     return "\n".join(f"{address}: {reply.text}" for address, reply in replies.items())
 
 
+def _insist(write: Callable[[], T], stop: Callable[[], bool]) -> T:
+    """Write, again and again while the database is away: what the relay said exists nowhere else.
+
+    After `stop()` only for MAIL_STOP_TIMEOUT seconds more; then the lease runs out and the doubt is noted.
+    """
+    pause, stopped_at = 0.05, 0.0  # s
+    while True:
+        try:
+            return write()
+        except (OperationalError, InterfaceError) as error:
+            if connections[_alias()].in_atomic_block:
+                raise
+            if stop():
+                stopped_at = stopped_at or time.monotonic()
+                if time.monotonic() - stopped_at >= settings.MAIL_STOP_TIMEOUT:
+                    raise
+            if pause == 0.05:
+                logger.error("A reply cannot be recorded; trying until it can: %s", error)
+            _release_connection()
+            time.sleep(pause)
+            pause = min(pause * 2, 2)
+
+
 def _record(message: OutboxMessage, attempt: Attempt, replies: dict[str, Reply]) -> str:
-    message.outcomes |= {
+    final = {
         address: {"accepted": reply.verdict == Verdict.ACCEPTED, "reply": reply.text}
         for address, reply in replies.items()
         if reply.verdict in (Verdict.ACCEPTED, Verdict.REFUSED)
     }
+    message.outcomes = {**message.outcomes, **final}
     message.possible_duplicate |= attempt.outcome == Attempt.Outcome.UNKNOWN
-    with transaction.atomic(using=router.db_for_write(OutboxMessage)):
-        if not _finish(message, attempt.reply):
-            logger.warning("Message %s: somebody else took it over before its reply came.", message.pk)
-            return "lost"
+    with transaction.atomic(using=_alias()):
+        still_ours = _finish(message, attempt.reply)
+        if not still_ours:
+            attempt.outcome = Attempt.Outcome.LATE
+        attempt.pk = None  # the try before this one may have been rolled back
         attempt.save(force_insert=True)
-    level = logging.INFO if message.state == State.SENT else logging.WARNING
+    if not still_ours:
+        logger.warning("Message %s: somebody else took it over before its reply came.", message.pk)
+        return "lost"
+    level = {State.SENT: logging.INFO, State.FAILED: logging.ERROR}.get(State(message.state), logging.WARNING)
     logger.log(level, "Message %s %s: %s", message.pk, message.state, attempt.reply)
     return message.state
 
 
 def _finish(message: OutboxMessage, reply: str) -> bool:
     if message.remaining_recipients and not _is_too_old(message):
-        return message.retry_at(next_attempt_at(message.created_at, timezone.now()), reply)
+        return message.retry_at(next_attempt_at(message.queued_at, timezone.now(), retry_hint(reply)), reply)
     accepted = any(outcome["accepted"] for outcome in message.outcomes.values())
     return message.finish(State.SENT if accepted else State.FAILED, reply)
 
 
-def next_attempt_at(created_at: datetime, now: datetime) -> datetime:
-    """Return when to try again a message that was refused for now."""
-    age = (now - created_at).total_seconds()
+def next_attempt_at(queued_at: datetime, now: datetime, hint: int | None = None) -> datetime:
+    """Return when to try again a message that was refused for now; `hint` is the relay's own wish, in seconds."""
+    if hint is not None:
+        shortest, longest = HINT_LIMITS
+        return now + timedelta(seconds=min(max(hint, shortest), longest) * random.uniform(1, 1 + RETRY_JITTER))
+    age = (now - queued_at).total_seconds()
     pause = next((pause for pause in RETRY_PAUSES if pause > age), RETRY_PAUSES[-1])
     return now + timedelta(seconds=pause * random.uniform(1 - RETRY_JITTER, 1 + RETRY_JITTER))
 
 
 def _is_too_old(message: OutboxMessage) -> bool:
-    return timezone.now() - message.created_at >= timedelta(days=settings.MAIL_GIVE_UP_DAYS)
+    return timezone.now() - message.queued_at >= timedelta(days=settings.MAIL_GIVE_UP_DAYS)
 
 
 def _release_connection() -> None:
-    connection = connections[router.db_for_write(OutboxMessage)]
+    connection = connections[_alias()]
     if not connection.in_atomic_block:  # inside its caller's transaction it is not ours to close
         connection.close()
+
+
+def _alias() -> str:
+    return router.db_for_write(OutboxMessage)

@@ -5,10 +5,12 @@ import uuid
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.db import connections, models, transaction
+from django.db.models.functions import Now
 from django.utils import timezone
 
-LEASE = timedelta(seconds=60)
+LOST_CLAIMS_UNTIL_HELD = 3
 
 
 class State(models.TextChoices):
@@ -20,18 +22,24 @@ class State(models.TextChoices):
     CANCELLED = "cancelled"  # given up by hand
 
 
+FINISHED = (State.SENT, State.FAILED, State.CANCELLED)
+
+
 class OutboxMessageQuerySet(models.QuerySet["OutboxMessage"]):
     def due(self) -> "OutboxMessageQuerySet":
         return self.filter(state=State.QUEUED, next_attempt_at__lte=timezone.now())
 
-    def claim(self, limit: int) -> list["OutboxMessage"]:
-        """Take up to `limit` due messages, oldest first, so that nobody else can; each call has a fresh token."""
+    def claim(self, limit: int, holder: str = "") -> list["OutboxMessage"]:
+        """Take up to `limit` due messages, oldest first, so that nobody else can; each call has a fresh token.
+
+        The lease is reckoned by the database's clock alone: the hosts' clocks may differ.
+        """
         token = uuid.uuid4()
         with transaction.atomic(using=self.db):
             candidates = list(self._candidates()[:limit])
             # Guarded by the state: where rows cannot be locked, somebody may have been quicker.
             taken = self.filter(pk__in=candidates, state=State.QUEUED).update(
-                state=State.SENDING, claim_token=token, lease_expires_at=timezone.now() + LEASE
+                state=State.SENDING, claim_token=token, claimed_by=holder[:255], lease_expires_at=_end_of_lease()
             )
         return list(self.filter(pk__in=candidates, claim_token=token)) if taken else []
 
@@ -44,13 +52,37 @@ class OutboxMessageQuerySet(models.QuerySet["OutboxMessage"]):
     def renew(self, tokens: set[uuid.UUID]) -> int:
         """Prolong the leases of the claims that their holder is still busy with."""
         held = self.filter(state=State.SENDING, claim_token__in=tokens)
-        return held.update(lease_expires_at=timezone.now() + LEASE)
+        return held.update(lease_expires_at=_end_of_lease())
 
     def release_expired(self) -> int:
-        """Queue again what was claimed by somebody who died; it may have been on the wire."""
-        return self.filter(state=State.SENDING, lease_expires_at__lt=timezone.now()).update(
-            state=State.QUEUED, claim_token=None, lease_expires_at=None, possible_duplicate=True
-        )
+        """Queue again what was claimed by somebody who died; return how many."""
+        expired = self.filter(state=State.SENDING, lease_expires_at__lt=Now()).defer("content")
+        return sum(message.give_up_on_holder() for message in expired)
+
+    def requeue(self) -> int:
+        """Queue again, due now, what failed, is held or was cancelled; return how many.
+
+        Recipients who have the mail do not get it again. What was pruned cannot be sent any more.
+        """
+        again = self.filter(state__in=(State.FAILED, State.HELD, State.CANCELLED)).exclude(content=b"")
+        return sum(message.queue_again() for message in again.defer("content"))
+
+    def hold(self) -> int:
+        """Keep back what is queued until a person decides."""
+        return self.filter(state=State.QUEUED).update(state=State.HELD)
+
+    def cancel(self) -> int:
+        """Give up what is queued or held."""
+        waiting = self.filter(state__in=(State.QUEUED, State.HELD))
+        return waiting.update(state=State.CANCELLED, finished_at=timezone.now())
+
+    def finished_before(self, moment: datetime) -> "OutboxMessageQuerySet":
+        return self.filter(state__in=FINISHED, finished_at__lt=moment)
+
+    def overdue(self) -> "OutboxMessageQuerySet":
+        """Return what has been due for longer than MAIL_OVERDUE seconds, the oldest first."""
+        limit = timezone.now() - timedelta(seconds=settings.MAIL_OVERDUE)
+        return self.filter(state=State.QUEUED, next_attempt_at__lt=limit).order_by("next_attempt_at")
 
     def next_attempt_after(self, moment: datetime) -> datetime | None:
         """Return when the first message that is not due at `moment` will be; None if none waits for a later time."""
@@ -58,16 +90,23 @@ class OutboxMessageQuerySet(models.QuerySet["OutboxMessage"]):
         return later.aggregate(first=models.Min("next_attempt_at"))["first"]
 
 
+def _end_of_lease() -> Any:
+    return Now() + timedelta(seconds=settings.MAIL_LEASE)
+
+
 class OutboxMessage(models.Model):
     """A mail in wire form, and what became of it."""
 
     state = models.CharField(max_length=10, choices=State, default=State.QUEUED)
     created_at = models.DateTimeField("stored at", default=timezone.now)
+    queued_at = models.DateTimeField("age counts from", default=timezone.now)
     next_attempt_at = models.DateTimeField(default=timezone.now)
     finished_at = models.DateTimeField(null=True, blank=True)
 
     claim_token = models.UUIDField(null=True, blank=True)
+    claimed_by = models.CharField(max_length=255, blank=True)  # host, process, thread
     lease_expires_at = models.DateTimeField(null=True, blank=True)
+    lost_claims = models.PositiveSmallIntegerField(default=0)  # in a row, whose holders were not heard of again
     attempt_count = models.PositiveIntegerField("attempts", default=0)
     last_reply = models.TextField(blank=True)
     possible_duplicate = models.BooleanField(default=False)
@@ -94,7 +133,7 @@ class OutboxMessage(models.Model):
 
     @property
     def is_finished(self) -> bool:
-        return self.state in (State.SENT, State.FAILED, State.CANCELLED)
+        return self.state in FINISHED
 
     @property
     def remaining_recipients(self) -> list[str]:
@@ -103,17 +142,43 @@ class OutboxMessage(models.Model):
 
     def finish(self, state: State, reply: str) -> bool:
         """End a claimed message as sent or failed; return False, changing nothing, if the claim is no longer ours."""
-        return self._give_back(state=state, last_reply=reply, finished_at=timezone.now(), counted=True)
+        return self._give_back(state=state, last_reply=reply, finished_at=timezone.now(), counted=True, lost_claims=0)
 
     def retry_at(self, next_attempt_at: datetime, reply: str) -> bool:
         """Queue a claimed message for a later attempt; return False if the claim is no longer ours."""
-        return self._give_back(state=State.QUEUED, last_reply=reply, next_attempt_at=next_attempt_at, counted=True)
+        return self._give_back(
+            counted=True, state=State.QUEUED, last_reply=reply, next_attempt_at=next_attempt_at, lost_claims=0
+        )
 
-    def release(self) -> bool:
+    def release(self, next_attempt_at: datetime | None = None) -> bool:
         """Give back a claim that led to no attempt."""
-        return self._give_back(state=State.QUEUED)
+        return self._give_back(state=State.QUEUED, next_attempt_at=next_attempt_at or self.next_attempt_at)
 
-    def _give_back(self, counted: bool = False, **changes: Any) -> bool:
+    def give_up_on_holder(self) -> bool:
+        """Take the message from a holder whose lease has expired; return False if somebody else did.
+
+        It may have been on the wire. A message that takes its holder down again and again is held.
+        """
+        lost_claims, holder = self.lost_claims + 1, self.claimed_by or "an unknown process"
+        reply = f"Nothing was heard of {holder} after it had claimed the message; it may have been handed over."
+        state = State.QUEUED
+        if lost_claims >= LOST_CLAIMS_UNTIL_HELD:
+            state, reply = State.HELD, f"{reply} This happened {lost_claims} times: held until a person decides."
+        self.possible_duplicate = True
+        with transaction.atomic(using=self._state.db):
+            taken = self._give_back(expired=True, counted=True, state=state, last_reply=reply, lost_claims=lost_claims)
+            if taken:
+                self.attempts.create(outcome=Attempt.Outcome.UNKNOWN, reply=reply, worker=self.claimed_by)
+        return taken
+
+    def queue_again(self) -> bool:
+        """Queue a message that ended without success; return False if it has left the state that it was read in."""
+        kept = {address: outcome for address, outcome in self.outcomes.items() if outcome["accepted"]}
+        now = timezone.now()
+        fresh = {"state": State.QUEUED, "queued_at": now, "next_attempt_at": now, "finished_at": None, "lost_claims": 0}
+        return bool(OutboxMessage.objects.filter(pk=self.pk, state=self.state).update(**fresh, outcomes=kept))
+
+    def _give_back(self, counted: bool = False, expired: bool = False, **changes: Any) -> bool:
         changes |= {
             "claim_token": None,
             "lease_expires_at": None,
@@ -122,6 +187,8 @@ class OutboxMessage(models.Model):
             "possible_duplicate": self.possible_duplicate,
         }
         claimed = OutboxMessage.objects.filter(pk=self.pk, claim_token=self.claim_token, state=State.SENDING)
+        if expired:
+            claimed = claimed.filter(lease_expires_at__lt=Now())
         if not claimed.update(**changes):
             return False
         for name, value in changes.items():
@@ -152,7 +219,8 @@ class Attempt(models.Model):
         REFUSED = "refused", "refused"  # for good, for every recipient that was tried
         PARTLY = "partly accepted", "partly accepted"  # not the same for all
         POSTPONED = "refused for now", "refused for now"
-        UNKNOWN = "unknown", "unknown"  # the connection broke after the whole message was handed over
+        UNKNOWN = "unknown", "unknown"  # handed over whole without a reply, or the holder died
+        LATE = "too late", "too late"  # the reply came when somebody else had taken the message over
 
     message = models.ForeignKey(OutboxMessage, models.CASCADE, related_name="attempts")
     started_at = models.DateTimeField(default=timezone.now)
@@ -169,3 +237,32 @@ class Attempt(models.Model):
 
     def __str__(self) -> str:
         return f"attempt of {self.started_at:%Y-%m-%d %H:%M:%S}"
+
+
+class RelayTroubleQuerySet(models.QuerySet["RelayTrouble"]):
+    def note(self, server: str, reason: str, next_probe_at: datetime) -> None:
+        changes = {"reason": reason, "next_probe_at": next_probe_at}
+        self.update_or_create(server=server[:255], defaults=changes)
+
+    def clear(self, server: str) -> None:
+        self.filter(server=server[:255]).delete()
+
+
+class RelayTrouble(models.Model):
+    """A relay that takes no mail at the moment, and why."""
+
+    server = models.CharField(max_length=255, unique=True)
+    reason = models.TextField()
+    since = models.DateTimeField(default=timezone.now)
+    next_probe_at = models.DateTimeField()
+
+    objects = RelayTroubleQuerySet.as_manager()
+
+    class Meta:
+        verbose_name_plural = "relay trouble"
+
+    def __str__(self) -> str:
+        return (
+            f"Mail waits since {self.since:%Y-%m-%d %H:%M:%S %Z}: {self.reason} "
+            f"Next probe at {self.next_probe_at:%H:%M:%S %Z}."
+        )

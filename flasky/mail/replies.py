@@ -1,7 +1,10 @@
 """What a relay's or a provider's reply means for a message."""
 
+import re
 from dataclasses import dataclass
 from enum import Enum
+
+MAX_TEXT = 2000  # characters of a reply that are kept
 
 
 class Verdict(Enum):
@@ -9,24 +12,80 @@ class Verdict(Enum):
     POSTPONED = "refused for now"  # the same message may be accepted later
     REFUSED = "refused"  # the same message will never be accepted
     UNKNOWN = "unknown"  # it was handed over whole, but no reply came
+    UNAVAILABLE = "relay not available"  # no message is to blame, and none would be accepted now
 
 
 @dataclass(frozen=True)
 class Reply:
     verdict: Verdict
     text: str
-    command: str = ""  # the SMTP command that was answered: MAIL, RCPT or DATA
+    command: str = ""  # the SMTP command that was answered: MAIL, RCPT or DATA; CONTENT for the end of the message
+
+    def __post_init__(self) -> None:
+        # A server may say anything, also what no database column takes.
+        readable = "".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in self.text[:MAX_TEXT])
+        object.__setattr__(self, "text", readable)
+
+    @classmethod
+    def to(cls, command: str, code: int, text: str) -> "Reply":
+        """Return the server's reply to an SMTP command, sorted."""
+        return cls(smtp_verdict(command, code, text), f"{code} {text}", command)
 
 
-def smtp_verdict(code: int) -> Verdict:
-    """Sort an SMTP reply code by its first digit (RFC 5321, section 4.2.1); what makes no sense may do so later."""
-    return {2: Verdict.ACCEPTED, 5: Verdict.REFUSED}.get(code // 100, Verdict.POSTPONED)
+# Basic code, enhanced code or None for any (RFC 5321, section 4.2.3; RFC 3463; RFC 4954), in the order of asking.
+UNAVAILABLE = (
+    (421, None),  # service not available, closing the connection
+    (None, "4.3.2"),  # system not accepting network messages
+    (454, None),  # TLS or authentication not available for the moment
+    (530, None),  # a login or encryption is wanted
+    (535, None),  # the login was refused
+    (538, None),  # encryption is wanted for this login
+)
+TOO_MANY_RECIPIENTS = ("4.5.3", "5.5.3")  # the others go next time (RFC 5321, section 4.5.3.1.10)
+
+
+def smtp_verdict(command: str, code: int, text: str) -> Verdict:
+    """Sort a reply by its codes; what makes no sense may do so later, unless the message was handed over already."""
+    enhanced = enhanced_code(text)
+    if any(basic in (None, code) and status in (None, enhanced) for basic, status in UNAVAILABLE):
+        return Verdict.UNAVAILABLE
+    if command == "RCPT" and enhanced in TOO_MANY_RECIPIENTS:
+        return Verdict.POSTPONED
+    by_first_digit = {2: Verdict.ACCEPTED, 4: Verdict.POSTPONED, 5: Verdict.REFUSED}
+    nonsense = Verdict.UNKNOWN if command == "CONTENT" else Verdict.POSTPONED
+    return by_first_digit.get(code // 100, nonsense)
+
+
+def enhanced_code(text: str) -> str | None:
+    """Return the enhanced status code that starts a reply's text (RFC 2034), such as 4.2.2."""
+    found = re.match(r"[245]\.\d{1,3}\.\d{1,3}(?=\s|$)", text)
+    return found[0] if found else None
+
+
+HINT = re.compile(
+    r"(?:again|retry|later|wait|back|greylist\w*|delay\w*)\D{0,40}?(?:(\d{1,2}):(\d\d):(\d\d)|(\d{1,5})\s*(s|m|h))",
+    re.IGNORECASE,
+)
+SECONDS = {"s": 1, "m": 60, "h": 3600}
+
+
+def retry_hint(text: str) -> int | None:
+    """Return the seconds after which a reply asks to be tried again, as greylisting servers do; None without it."""
+    found = HINT.search(text)
+    if not found:
+        return None
+    hours, minutes, seconds, number, unit = found.groups()
+    if number:
+        return int(number) * SECONDS[unit.lower()]
+    return int(hours) * 3600 + int(minutes) * 60 + int(seconds)
 
 
 def provider_verdict(error: Exception, status_code: int | None) -> Verdict:
     """Sort a provider's failure by its HTTP status (RFC 9110, section 15), or by the exception if there is none."""
     if status_code is None:  # nothing was sent, or no answer came
         return Verdict.REFUSED if isinstance(error, (TypeError, ValueError)) else Verdict.POSTPONED
-    if status_code in (401, 403, 408, 425, 429) or status_code >= 500:
-        return Verdict.POSTPONED  # login, time-out, too early, too many: not the message's fault
+    if status_code in (401, 403):  # the key is wrong
+        return Verdict.UNAVAILABLE
+    if status_code in (408, 425, 429) or status_code >= 500:  # time-out, too early, too many, their fault
+        return Verdict.POSTPONED
     return Verdict.REFUSED

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import smtplib
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -14,8 +15,8 @@ from django.conf import settings
 from django.core.mail import get_connection
 from django.core.mail.backends.smtp import EmailBackend as SmtpEmailBackend
 
-from flasky.mail.replies import Reply, Verdict, provider_verdict, smtp_verdict
-from flasky.mail.trouble import TransportUnavailable, explain
+from flasky.mail.replies import Reply, Verdict, provider_verdict
+from flasky.mail.trouble import TransportUnavailable, advise, explain
 from flasky.mail.wire import rebuild
 
 __all__ = ["Server", "Transport", "TransportUnavailable", "borrow", "close_kept", "new_transport"]
@@ -40,6 +41,7 @@ class Transport:
         self.backend = backend
         self.mails = 0
         self.idle_since = time.monotonic()
+        self.aborted = False
 
     @property
     def server(self) -> Server:
@@ -59,13 +61,17 @@ class Transport:
         with contextlib.suppress(OSError, smtplib.SMTPException):
             self.backend.close()
 
+    def abort(self) -> None:
+        """Cut the connection while another thread uses it, if it has one that can be cut."""
+        self.aborted = True
+
     def is_worn(self) -> bool:
         return self.mails >= KEEP_MAILS or time.monotonic() - self.idle_since > KEEP_IDLE
 
     def deliver(self, message: Any) -> dict[str, Reply]:
         """Hand over an outbox message and return the reply for each of its remaining recipients.
 
-        Raise TransportUnavailable if a lost connection could not be made again; the message was not touched then.
+        Raise TransportUnavailable if nobody's mail is taken now; the message was not touched then.
         """
         self.mails += 1
         recipients = message.remaining_recipients
@@ -74,6 +80,8 @@ class Transport:
             taken = self.backend.send_messages([email])
         except AnymailError as error:
             otherwise = Reply(provider_verdict(error, error.status_code), str(error))
+            if otherwise.verdict == Verdict.UNAVAILABLE:
+                raise TransportUnavailable(f"{otherwise.text} {advise(otherwise)}") from error
         else:
             otherwise = Reply(Verdict.ACCEPTED, "handed over")
             if taken == 0:
@@ -125,11 +133,23 @@ class SmtpTransport(Transport):
                 return self._dialogue(message)
         except (OSError, smtplib.SMTPException) as error:
             self.close()
+            if self.aborted:
+                raise TransportUnavailable("The process was stopped before the message was handed over.") from error
             return dict.fromkeys(message.remaining_recipients, Reply(Verdict.POSTPONED, explain(error)))
+        except TransportUnavailable:
+            self.close()
+            raise
 
     def close(self) -> None:
         super().close()
         self.mails = 0
+
+    def abort(self) -> None:
+        self.aborted = True
+        smtp = self.backend.connection
+        if smtp is not None and smtp.sock is not None:
+            with contextlib.suppress(OSError):
+                smtp.sock.shutdown(socket.SHUT_RDWR)  # whoever waits for a reply is told that there will be none
 
     def _dialogue(self, message: Any) -> dict[str, Reply]:
         smtp = self.backend.connection
@@ -165,7 +185,7 @@ class SmtpTransport(Transport):
             return self._heard("DATA", go_ahead)
         smtp.send(_dot_stuffed(content))
         try:
-            return self._heard("DATA", smtp.getreply())
+            return self._heard("CONTENT", smtp.getreply())
         except (OSError, smtplib.SMTPException) as error:
             self.close()
             return Reply(Verdict.UNKNOWN, f"No reply to the whole message. {explain(error)}")
@@ -173,13 +193,14 @@ class SmtpTransport(Transport):
     def _heard(self, command: str, answer: tuple[int, bytes]) -> Reply:
         self.replies_heard += 1
         code, text = answer
-        return Reply(smtp_verdict(code), f"{code} {text.decode('utf-8', 'replace')}", command)
+        reply = Reply.to(command, code, text.decode("utf-8", "replace"))
+        if reply.verdict == Verdict.UNAVAILABLE:
+            raise TransportUnavailable(f"{self.server.name} answered {reply.text}. {advise(reply)}")
+        return reply
 
     def _leave_ready(self, replies: dict[str, Reply]) -> None:
-        """End a transaction that did not end with an acceptance; 421 ends the connection."""
-        if any(reply.text.startswith("421") for reply in replies.values()):
-            self.close()
-        elif self.backend.connection and all(reply.verdict != Verdict.ACCEPTED for reply in replies.values()):
+        """End a transaction that did not end with an acceptance."""
+        if self.backend.connection and all(reply.verdict != Verdict.ACCEPTED for reply in replies.values()):
             self.backend.connection.rset()
 
 
@@ -195,6 +216,7 @@ def new_transport() -> Transport:
 
 
 _kept: list[Transport] = []
+_lent: set[Transport] = set()
 _keeping = threading.Lock()
 
 
@@ -203,13 +225,27 @@ def borrow() -> Iterator[Transport]:
     """Lend an open transport, one that was kept if there is one. Raise TransportUnavailable."""
     transport = _take_kept() or new_transport()
     transport.open()
+    with _keeping:
+        _lent.add(transport)
     try:
         yield transport
     except BaseException:
         transport.close()
         raise
+    else:
+        with _keeping:
+            _kept.append(transport)
+    finally:
+        with _keeping:
+            _lent.discard(transport)
+
+
+def abort_lent() -> None:
+    """Cut the connections that are in use; what was not handed over yet is released by whoever used them."""
     with _keeping:
-        _kept.append(transport)
+        in_use = list(_lent)
+    for transport in in_use:
+        transport.abort()
 
 
 def _take_kept() -> Transport | None:
@@ -234,6 +270,7 @@ def _forget_the_parents_connections() -> None:
     global _keeping
     _keeping = threading.Lock()
     _kept.clear()
+    _lent.clear()
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows

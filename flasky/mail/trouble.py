@@ -6,7 +6,7 @@ import ssl
 
 from django.conf import settings
 
-from flasky.mail.replies import Reply
+from flasky.mail.replies import Reply, Verdict
 
 
 class TransportUnavailable(Exception):
@@ -60,13 +60,15 @@ def explain(error: Exception) -> str:
 
 def advise(reply: Reply) -> str:
     """Return the setting to look at after a refusal."""
-    if reply.text.startswith(("530", "535")):
+    if reply.text.startswith(("530", "535", "538", "454")):
         return "The relay wants a login or encryption: look at MAIL_USERNAME, MAIL_PASSWORD and MAIL_USE_TLS."
+    if reply.verdict == Verdict.UNAVAILABLE and reply.command:
+        return "It takes no mail at the moment."
     if reply.command == "MAIL":
         return "The relay does not take the sender: look at FLASKY_MAIL_SENDER."
     if reply.command == "RCPT":
         return "Look at the address; if it is right, the relay may want a login: MAIL_USERNAME and MAIL_PASSWORD."
-    if reply.command == "DATA":
+    if reply.command in ("DATA", "CONTENT"):
         return "The relay does not take the content: look at FLASKY_MAIL_SENDER and at the templates."
     return "Look at MAIL_TRANSPORT and its settings."
 

@@ -5,18 +5,20 @@ import random
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 from django.conf import settings
 from django.db import connections
 from django.utils import timezone
 
-from flasky.mail.delivery import deliver_due, renew_claims
-from flasky.mail.models import OutboxMessage
-from flasky.mail.transports import TransportUnavailable, close_kept
+from flasky.mail.delivery import deliver_due
+from flasky.mail.models import OutboxMessage, RelayTrouble
+from flasky.mail.transports import TransportUnavailable, abort_lent, close_kept, new_transport
 
 logger = logging.getLogger(__name__)
 
 FIRST_PAUSE, LONGEST_PAUSE = 1, 60  # s between two probes of a relay that cannot be reached
+PAUSE_AFTER_ERROR = 1  # s between two looks into a database that cannot be read
 
 
 class Worker:
@@ -30,10 +32,14 @@ class Worker:
         self._threads = settings.MAIL_WORKERS
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="mail")
         self._busy = 0
+        self._quiet = threading.Event()  # set while no thread is delivering
+        self._quiet.set()
         self._lock = threading.Lock()
         self._awake = threading.Event()
         self._stopping = threading.Event()
+        self._tidy_at = 0.0  # on the monotonic clock
         self._trouble = ""
+        self._trouble_noted = True  # perhaps: by a process that is gone
         self._pause = 0.0  # s
         self._probe_at = 0.0  # on the monotonic clock
         self._timer = threading.Thread(target=self._run, name="mail-timer", daemon=True)
@@ -48,10 +54,12 @@ class Worker:
         self._awake.set()
 
     def stop(self) -> None:
-        """Claim nothing more, finish what is on the wire, hang up."""
+        """Claim nothing more, finish what is on the wire within MAIL_STOP_TIMEOUT s, release the rest, hang up."""
         with self._lock:
             self._stopping.set()
         self.wake()
+        if not self._quiet.wait(settings.MAIL_STOP_TIMEOUT):
+            abort_lent()
         self._pool.shutdown(wait=True)
         if self._timer.is_alive():
             self._timer.join(timeout=5)  # s; it may wait for a locked database
@@ -63,20 +71,29 @@ class Worker:
             try:
                 pause = self._sweep()
             except Exception:  # a database that is away for a while must not end the thread
-                logger.exception("The outbox could not be read; next try in %s s.", settings.MAIL_SWEEP_INTERVAL)
-                pause = settings.MAIL_SWEEP_INTERVAL
+                logger.exception("The outbox could not be read; next try in %s s.", PAUSE_AFTER_ERROR)
+                pause = PAUSE_AFTER_ERROR
             self._awake.wait(pause)
 
     def _sweep(self) -> float:
         """Give due messages to free threads and return the seconds until the next look."""
         try:
-            close_kept(idle_only=True)
-            renew_claims()
-            OutboxMessage.objects.release_expired()
+            if time.monotonic() >= self._tidy_at:
+                self._tidy()
             self._submit(len(OutboxMessage.objects.due().values_list("pk")[: self._free_threads()]))
             return self._seconds_to_next_sweep()
         finally:
             connections.close_all()
+
+    def _tidy(self) -> None:
+        """Do what is due every MAIL_SWEEP_INTERVAL seconds, however often the worker is woken."""
+        self._tidy_at = time.monotonic() + settings.MAIL_SWEEP_INTERVAL
+        close_kept(idle_only=True)
+        OutboxMessage.objects.release_expired()
+        overdue = OutboxMessage.objects.overdue().values_list("next_attempt_at", flat=True).first()
+        if overdue is not None:
+            waited = (timezone.now() - overdue).total_seconds()
+            logger.warning("The oldest due message has waited for %d s: nobody delivers, or not fast enough.", waited)
 
     def _free_threads(self) -> int:
         with self._lock:
@@ -86,45 +103,54 @@ class Worker:
 
     def _submit(self, jobs: int) -> None:
         with self._lock:
-            if not self._stopping.is_set():
+            if jobs and not self._stopping.is_set():
                 self._busy += jobs
+                self._quiet.clear()
                 for _ in range(jobs):
                     self._pool.submit(self._deliver)
 
     def _deliver(self) -> None:
-        error: Exception | None = None
         try:
-            deliver_due(self._stopping.is_set)
-        except TransportUnavailable as trouble:
-            error = trouble
-        except Exception as unexpected:  # an executor keeps exceptions to itself
+            try:
+                deliver_due(self._stopping.is_set)
+                self._note_recovery()
+            except TransportUnavailable as trouble:
+                self._note_trouble(str(trouble))
+        except Exception:  # an executor keeps exceptions to itself
             logger.exception("A delivering thread failed; the sweep takes up its work.")
-            error = unexpected
         finally:
             connections.close_all()
-        with self._lock:
-            self._busy -= 1
-            if isinstance(error, TransportUnavailable):
-                self._note_trouble(str(error))
-            elif error is None:
-                self._note_recovery()
-        self.wake()
+            with self._lock:
+                self._busy -= 1
+                if not self._busy:
+                    self._quiet.set()
+            self.wake()
 
-    def _note_trouble(self, sentence: str) -> None:
-        if sentence != self._trouble:
-            logger.error("%s Mail waits in the outbox.", sentence)
-        self._trouble = sentence
-        self._pause = min(max(FIRST_PAUSE, self._pause * 2), LONGEST_PAUSE)
-        self._probe_at = time.monotonic() + self._pause * random.uniform(0.8, 1.2)
+    def _note_trouble(self, reason: str) -> None:
+        if self._stopping.is_set():
+            return
+        with self._lock:
+            is_news = reason != self._trouble
+            self._trouble, self._trouble_noted = reason, True
+            self._pause = min(max(FIRST_PAUSE, self._pause * 2), LONGEST_PAUSE)
+            pause = self._pause * random.uniform(0.8, 1.2)
+            self._probe_at = time.monotonic() + pause
+        if is_news:
+            logger.error("%s Mail waits in the outbox.", reason)
+        RelayTrouble.objects.note(new_transport().server.name, reason, timezone.now() + timedelta(seconds=pause))
 
     def _note_recovery(self) -> None:
-        if self._trouble:
+        with self._lock:
+            trouble, noted = self._trouble, self._trouble_noted
+            self._trouble, self._trouble_noted, self._pause = "", False, 0.0
+        if trouble:
             logger.info("The relay takes mail again.")
-        self._trouble, self._pause = "", 0.0
+        if noted:
+            RelayTrouble.objects.clear(new_transport().server.name)
 
     def _seconds_to_next_sweep(self) -> float:
         """Return when to look again if nobody wakes us; a job that ends does."""
-        until: float = settings.MAIL_SWEEP_INTERVAL
+        until = max(self._tidy_at - time.monotonic(), 0)
         if self._trouble and not self._busy:
             until = min(until, self._probe_at - time.monotonic())
         elif not self._trouble and self._busy < self._threads:
