@@ -14,7 +14,7 @@ help:
 
 run test:
 	@"$(PYTHON)" -c "" 2>/dev/null || { echo "Flasky needs Python 3.10 or newer, and $(PYTHON) does not run here: install it, or name another: PYTHON=python3.12" >&2; exit 1; }
-	@exec "$(PYTHON)" dev.py $@ $(PORT)
+	@exec "$(PYTHON)" dev.py $@ "$(PORT)"
 
 clean:
 	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* htmlcov staticfiles

@@ -104,10 +104,7 @@ def write_env():
 
 
 def call(*arguments):
-    try:
-        code = subprocess.call([str(PYTHON), *arguments])
-    except KeyboardInterrupt:
-        code = 130
+    code = subprocess.call([str(PYTHON), *arguments])
     if code:
         sys.exit(code)
 
@@ -125,4 +122,7 @@ def say(sentence):
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    try:
+        main(*sys.argv[1:3])
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -11,7 +11,15 @@ def main() -> None:
         from django.core.management import execute_from_command_line
     except ImportError:
         sys.exit("Django is not installed for this Python. Run `make run`, or activate the virtual environment first.")
-    execute_from_command_line(sys.argv)
+    from django.db.utils import OperationalError
+
+    try:
+        execute_from_command_line(sys.argv)
+    except OperationalError as error:
+        if "--traceback" in sys.argv:
+            raise
+        reason = " ".join(str(error).split())
+        sys.exit(f"The database cannot be used: {reason}. Look at DATABASE_URL; a new one needs `manage.py migrate`.")
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from django.core.exceptions import ValidationError
 from django.db import models
 
 MAX_LENGTH = 64  # code points, after normalisation
+LONGEST_TO_NORMALIZE = 1000  # code points
 SPACES = "\t" + "".join(chr(point) for point in range(0x3001) if unicodedata.category(chr(point)) == "Zs")
 
 # They reorder the text around them (Unicode Standard Annex #9, section 2).
@@ -20,7 +21,12 @@ BLANK_LETTERS = frozenset("\u115f\u1160\u3164\uffa0\u2800")
 
 
 def normalize_name(value: str) -> str:
-    """Return the name in NFC without surrounding space; line breaks stay, to be refused."""
+    """Return the name in NFC without surrounding space; line breaks stay, to be refused.
+
+    What is far too long is returned as it is, to be refused too: NFC takes quadratic time on stacked accents.
+    """
+    if len(value) > LONGEST_TO_NORMALIZE:
+        return value
     return unicodedata.normalize("NFC", value.translate(WITHOUT_MEANING)).strip(SPACES)
 
 

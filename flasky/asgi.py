@@ -1,12 +1,28 @@
 """The door for ASGI servers: `uvicorn flasky.asgi:application`."""
 
 import os
+from typing import Any
 
+from asgiref.sync import sync_to_async
 from django.core.asgi import get_asgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "flasky.settings")
-application = get_asgi_application()
+django_application = get_asgi_application()
 
-from flasky.serving import refuse_wrong_settings  # noqa: E402 (needs the apps that the line above loads)
+from flasky.mail import dispatchers  # noqa: E402 (needs the apps that the line above loads)
+from flasky.serving import refuse_wrong_settings  # noqa: E402
 
 refuse_wrong_settings()
+
+
+async def application(scope: Any, receive: Any, send: Any) -> None:
+    """Serve Django, which has no answer to the protocol by which a server says that it starts and stops."""
+    if scope["type"] != "lifespan":
+        await django_application(scope, receive, send)
+        return
+    await receive()
+    dispatchers.serve()
+    await send({"type": "lifespan.startup.complete"})
+    await receive()
+    await sync_to_async(dispatchers.stop)()
+    await send({"type": "lifespan.shutdown.complete"})

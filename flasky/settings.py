@@ -2,11 +2,10 @@
 
 import os
 import sys
-from email.utils import getaddresses
+from email.utils import getaddresses, quote
 from importlib.util import find_spec
 from io import StringIO
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import environ
 
@@ -23,15 +22,17 @@ UNREADABLE_SETTINGS: list[tuple[str, str, str]] = []
 
 def load_env_file():
     """Add the lines of the .env file to the environment; what is set there already wins."""
+    if not ENV_FILE.exists() and "ENV_FILE" not in os.environ:
+        return
     try:
-        lines = ENV_FILE.read_text("utf-8-sig").splitlines() if ENV_FILE.is_file() else []
-    except UnicodeDecodeError:
+        lines = ENV_FILE.read_text("utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError):
         UNREADABLE_SETTINGS.append(("ENV_FILE", str(ENV_FILE), "a text file in UTF-8"))
         return
     assignments = []
     for number, line in enumerate(map(str.strip, lines), 1):
         name, equals, _ = line.partition("=")
-        if equals and name.removeprefix("export ").isidentifier():
+        if equals and name.isascii() and name.removeprefix("export ").isidentifier():
             assignments.append(line)
         elif line and not line.startswith("#"):
             # The line itself is not repeated: it may hold a password.
@@ -41,7 +42,7 @@ def load_env_file():
     environ.Env.read_env(StringIO("\n".join(assignments)))
 
 
-def read(name, default, parse=str, secret=False):
+def read(name, default, parse=str):
     """Return the setting `name` from the environment; the default if it is empty, absent or cannot be parsed.
 
     Values are taken literally: django-environ's own look-up would replace a password that starts with `$`.
@@ -52,7 +53,7 @@ def read(name, default, parse=str, secret=False):
     try:
         return parse(value)
     except ValueError as error:
-        UNREADABLE_SETTINGS.append((name, "(not shown)" if secret else value, str(error)))
+        UNREADABLE_SETTINGS.append((name, value[:60], str(error)))
         return default
 
 
@@ -78,7 +79,7 @@ def comma_separated(value):
 def addresses(value):
     """Return the addresses of a comma-separated list; a comma inside a quoted display name does not split it."""
     pairs = [(name, address) for name, address in getaddresses([value.strip(", ")]) if address]
-    return [f'"{name}" <{address}>' if name else address for name, address in pairs] or [value]
+    return [f'"{quote(name)}" <{address}>' if name else address for name, address in pairs] or [value]
 
 
 DATABASE_DRIVERS = {"postgresql": ("psycopg", "'psycopg[binary,pool]'"), "mysql": ("MySQLdb", "mysqlclient")}
@@ -86,12 +87,14 @@ DATABASE_DRIVERS = {"postgresql": ("psycopg", "'psycopg[binary,pool]'"), "mysql"
 
 def database(url):
     """Return Django's description of the database at `url`, with the options that this project relies on."""
-    if urlsplit(url).scheme not in ("sqlite", "postgres", "postgresql", "mysql"):
+    if url.partition(":")[0] not in ("sqlite", "postgres", "postgresql", "mysql"):
         raise ValueError("sqlite:///file, postgres://… or mysql://…")
     try:
         description = environ.Env.db_url_config(url)
     except Exception as error:  # urllib and django-environ raise several kinds for a malformed URL
         raise ValueError("a URL such as postgres://user:password@host:5432/name") from error
+    if not description["NAME"]:
+        raise ValueError("a URL that ends in the database's name, such as postgres://user:password@host:5432/name")
     for engine, (module, package) in DATABASE_DRIVERS.items():
         if description["ENGINE"].endswith(engine) and find_spec(module) is None:
             raise ValueError(f"that of a database whose driver is installed; for this one: pip install {package}")
@@ -99,12 +102,23 @@ def database(url):
     if description["ENGINE"].endswith("sqlite3"):
         if description["NAME"] != ":memory:":
             description["NAME"] = str(BASE_DIR / description["NAME"])  # the same file from every working directory
+        # When the last connection closes, SQLite moves its log into the file: keeping one spares every request that.
+        description["CONN_MAX_AGE"] = None
         # A transaction that reads before it writes cannot wait for the lock; IMMEDIATE takes it at the start.
         options.update(transaction_mode="IMMEDIATE", timeout=20, init_command="PRAGMA journal_mode=WAL")  # timeout: s
     else:
         options.setdefault("connect_timeout", 5)  # s
         description["CONN_HEALTH_CHECKS"] = True
     return description
+
+
+def read_database(name, default):
+    """Return Django's description of the database; of none if the URL cannot be used, never of another one."""
+    try:
+        return database(read(name, default))
+    except ValueError as error:
+        UNREADABLE_SETTINGS.append((name, "(not shown: it may hold a password)", str(error)))
+        return {}
 
 
 load_env_file()
@@ -126,13 +140,15 @@ ALLOWED_HOSTS = read("ALLOWED_HOSTS", [], comma_separated)
 CSRF_TRUSTED_ORIGINS = read("CSRF_TRUSTED_ORIGINS", [], comma_separated)
 
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS
-SECURE_REDIRECT_EXEMPT = [r"^healthz$"]  # load balancers probe without TLS
 SECURE_HSTS_SECONDS = 30 * 24 * 3600 if HTTPS else 0
 # Other host names and the browsers' preload lists are the domain owner's decision, not one application's.
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 # Like Flask: signed, in the browser, until it is closed. Nothing to store, nothing to clean up.
 SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"
 SESSION_EXPIRE_AT_BROWSER_CLOSE = True
+SESSION_COOKIE_AGE = (
+    24 * 3600
+)  # s; what is not stored cannot be revoked: a stolen cookie ends here, or with the password
 X_FRAME_OPTIONS = "DENY"
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
@@ -163,6 +179,7 @@ INSTALLED_APPS = [
     "csp",
 ]
 MIDDLEWARE = [
+    "flasky.views.healthz",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -201,7 +218,7 @@ TEMPLATES = [
     },
 ]
 
-DATABASES = {"default": read("DATABASE_URL", database("sqlite:///db.sqlite3"), database, secret=True)}
+DATABASES = {"default": read_database("DATABASE_URL", "sqlite:///db.sqlite3")}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 AUTH_USER_MODEL = "accounts.User"
 AUTH_PASSWORD_VALIDATORS = [
@@ -305,5 +322,7 @@ LOGGING = {
         "django": {"handlers": ["mail_admins"], "level": "INFO"},
         # Anybody can cause these, a request with a strange Host header is enough: no mail for each.
         "django.security": {"handlers": ["stderr"], "propagate": False},
+        # A failing receiver of Anymail's signals would be mailed, and the mail fail in it again, without end.
+        "django.dispatch": {"handlers": ["stderr"], "propagate": False},
     },
 }

@@ -7,12 +7,21 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
 from django.template.loader import render_to_string
 
-
-def healthz(request: HttpRequest) -> HttpResponse:
-    return HttpResponse("ok\n", content_type="text/plain")
+Handler = Callable[[HttpRequest], HttpResponse]
 
 
-def utf8_only(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
+def healthz(get_response: Handler) -> Handler:
+    """Answer, as the first middleware, a load balancer: it probes by IP address and without TLS."""
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        if request.path == "/healthz":
+            return HttpResponse("ok\n", content_type="text/plain")
+        return get_response(request)
+
+    return middleware
+
+
+def utf8_only(get_response: Handler) -> Handler:
     """Refuse, as middleware, a body in another charset: Django would fail on codecs that are none for text."""
 
     def middleware(request: HttpRequest) -> HttpResponse:

@@ -22,6 +22,7 @@ os.environ.update(
 
 from flasky.settings import *  # noqa: E402, F403
 
+assert not UNREADABLE_SETTINGS, UNREADABLE_SETTINGS  # noqa: F405
 # Threads share a database file; SQLite's in-memory database would be locked for all but one.
 DATABASES["default"]["TEST"] = {"NAME": str(SCRATCH / "test.sqlite3")} if "sqlite" in os.environ["DATABASE_URL"] else {}  # noqa: F405
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

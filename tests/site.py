@@ -16,7 +16,7 @@ class Site:
     def __init__(self, folder, relay=None, workers=1, threads=4, arguments=(), **variables):
         defaults = {
             "DJANGO_SETTINGS_MODULE": "flasky.settings",
-            "ENV_FILE": str(folder / "no.env"),
+            "ENV_FILE": os.devnull,
             "SECRET_KEY": "for this test only",
             "ALLOWED_HOSTS": "127.0.0.1,localhost",
             "HTTPS": "False",

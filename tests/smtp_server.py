@@ -41,7 +41,7 @@ class SmtpServer:
     up one by one. While `gate` is clear, an answer to the end of DATA is held back.
     """
 
-    def __init__(self, tls_context=None, starttls_context=None, login=None):
+    def __init__(self, tls_context=None, starttls_context=None, login=None, port=0):
         self.mails = []
         self.replies = {}
         self.sessions = 0
@@ -58,7 +58,7 @@ class SmtpServer:
             options["auth_require_tls"] = False
         if starttls_context:
             options |= {"tls_context": starttls_context, "require_starttls": True}
-        self._controller = _Controller(self, options, hostname="127.0.0.1", port=0, ssl_context=tls_context)
+        self._controller = _Controller(self, options, hostname="127.0.0.1", port=port, ssl_context=tls_context)
 
     def __enter__(self):
         self._controller.start()
@@ -66,6 +66,7 @@ class SmtpServer:
 
     def __exit__(self, *error):
         self.gate.set()
+        self.port_was = self.port
         self.drop_connections()
         self._controller.stop()
 
@@ -129,6 +130,9 @@ class SmtpServer:
             self.mails.append(Mail(server, session, envelope))
             self._arrived.notify_all()
         return f"250 2.0.0 Queued as {len(self.mails)}"
+
+    async def handle_RSET(self, server, session, envelope):
+        return self._scripted("RSET", server) or "250 2.0.0 Ok"
 
     def _scripted(self, key, server):
         reply = self.replies.get(key)

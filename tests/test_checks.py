@@ -1,9 +1,20 @@
 """flasky.mail.checks: every impossible value has an id and a hint."""
 
+import os
+import subprocess
+import sys
+from datetime import timedelta
+
 import pytest
 from django.core.checks import run_checks
+from django.core.mail import EmailMessage
 from django.core.management import call_command
 from django.core.management.base import SystemCheckError
+from django.db import OperationalError, connection
+from django.utils import timezone
+
+from flasky.mail.checks import check_delivery
+from flasky.mail.models import OutboxMessage, RelayTrouble
 
 
 def found():
@@ -24,6 +35,20 @@ def test_the_defaults_are_right(settings):
         ({"EMAIL_PORT": 65536}, "flasky.E003"),
         ({"EMAIL_HOST": "smtp://relay.test"}, "flasky.E004"),
         ({"EMAIL_HOST": "relay .test"}, "flasky.E004"),
+        ({"EMAIL_HOST": "relay..test"}, "flasky.E004"),
+        ({"EMAIL_HOST": "relay.test:587"}, "flasky.E004"),
+        ({"EMAIL_HOST_USER": "ann", "EMAIL_HOST_PASSWORD": "pässwort"}, "flasky.E012"),
+        ({"MAIL_TRANSPORT": "flasky.mail.backend.OutboxEmailBackend"}, "flasky.E013"),
+        ({"EMAIL_HOST": "a,b"}, "flasky.E004"),
+        ({"EMAIL_HOST": "user@relay.test"}, "flasky.E004"),
+        ({"EMAIL_HOST": "x" * 64 + ".test"}, "flasky.E004"),
+        ({"ALLOWED_HOSTS": ["https://x.test"]}, "flasky.E014"),
+        ({"ALLOWED_HOSTS": ["x.test:80"]}, "flasky.E014"),
+        ({"ALLOWED_HOSTS": []}, "flasky.W004"),
+        ({"CSRF_TRUSTED_ORIGINS": ["https://x.test/"]}, "flasky.E015"),
+        ({"MAIL_TRANSPORT": ".."}, "flasky.E009"),
+        ({"MAIL_DISPATCHER": "."}, "flasky.E011"),
+        ({"MAIL_DISPATCHER": "..threads"}, "flasky.E011"),
         ({"EMAIL_HOST_USER": "ann"}, "flasky.E005"),
         ({"EMAIL_HOST_PASSWORD": "hunter2"}, "flasky.E005"),
         ({"EMAIL_TIMEOUT": 0}, "flasky.E006"),
@@ -49,6 +74,18 @@ def test_a_value_that_cannot_work_is_found(changes, finding, settings):
         setattr(settings, name, value)
     assert list(found()) == [finding]
     assert found()[finding].hint
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "::1", "smtp.example.com", "bücher.example", "host_1."])
+def test_a_host_name_or_address_is_accepted(settings, host):
+    settings.EMAIL_HOST = host
+    assert "flasky.E004" not in found()
+
+
+@pytest.mark.parametrize("host", ["*", ".example.com", "www.example.com", "[::1]", "127.0.0.1"])
+def test_a_site_of_its_own_is_accepted(settings, host):
+    settings.ALLOWED_HOSTS = [host]
+    assert "flasky.E014" not in found()
 
 
 @pytest.mark.parametrize(("typed", "meant"), [("stmp", "smtp"), ("mailgan", "mailgun"), ("brewo", "brevo")])
@@ -78,3 +115,60 @@ def test_a_command_reports_it_before_the_first_mail_does(settings):
     settings.EMAIL_PORT = 0
     with pytest.raises(SystemCheckError, match=r"MAIL_PORT is 0; ports go from 1 to 65535"):
         call_command("sendtestemail", "ann@example.com", skip_checks=False)
+
+
+def overdue_check():
+    return [message for message in run_checks(databases=["default"]) if message.id == "flasky.W003"]
+
+
+@pytest.fixture
+def overdue_mail():
+    email = EmailMessage("Hi", "Hello", "ann@example.com", ["bob@example.com"])
+    email.send()
+    OutboxMessage.objects.update(next_attempt_at=timezone.now() - timedelta(hours=2, minutes=1))
+
+
+@pytest.mark.django_db
+def test_mail_that_nobody_delivers_is_found_where_the_database_is_checked(overdue_mail):
+    [warning] = overdue_check()
+    assert warning.msg == "1 message is overdue, the oldest by 2 hours. Nobody delivers, or not fast enough."
+    for deliverer in ("the server", "manage.py deliver_mail --loop", "manage.py deliver_mail delivers once"):
+        assert deliverer in warning.hint
+    assert "flasky.W003" not in found()  # check without --database asks no database
+
+
+@pytest.mark.django_db
+def test_a_relay_that_is_away_is_named_as_the_cause(overdue_mail):
+    RelayTrouble.objects.note("relay.test:25", "relay.test is away.", timezone.now())
+    [warning] = overdue_check()
+    assert warning.msg.endswith("The mail server takes no mail.")
+    assert "relay.test is away." in warning.hint
+
+
+@pytest.mark.django_db
+def test_mail_that_is_delivered_in_time_is_no_finding():
+    EmailMessage("Hi", "Hello", "ann@example.com", ["bob@example.com"]).send()
+    assert overdue_check() == []
+
+
+def test_before_the_first_migrate_nothing_is_found(tmp_path):
+    url = f"sqlite:///{tmp_path}/new.sqlite3"
+    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "flasky.settings", "DATABASE_URL": url}
+    command = [sys.executable, "manage.py", "check", "--database", "default"]
+    finished = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    assert (finished.returncode, "W003" in finished.stderr) == (0, False)
+
+
+@pytest.mark.django_db
+def test_a_database_that_is_away_is_no_finding_of_ours(overdue_mail):
+    def away(*arguments):
+        raise OperationalError("it is away")
+
+    with connection.execute_wrapper(away):
+        assert check_delivery(databases=["default"]) == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_migrate_says_that_nobody_delivers(overdue_mail, capsys):
+    call_command("migrate", skip_checks=False)
+    assert "(flasky.W003) 1 message is overdue" in capsys.readouterr().err

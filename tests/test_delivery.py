@@ -5,6 +5,7 @@ from datetime import datetime, timedelta, timezone
 import pytest
 from django.core.mail import EmailMessage
 from django.db import connection
+from django.utils.timezone import now as timezone_now
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -92,6 +93,20 @@ def test_only_the_recipients_that_were_refused_for_now_are_tried_again(relay):
     assert after_delivery(message).state == State.SENT
     assert [mail.recipients for mail in relay.mails] == [["yes@example.com"], ["full@example.com"]]
     assert not message.outcomes["no@example.com"]["accepted"]
+
+
+def test_recipients_over_the_relays_limit_go_at_once_in_a_mail_of_their_own(relay):
+    relay.replies = {"c@example.com": ["452 4.5.3 Too many recipients"]}
+    message = after_delivery(store("b@example.com", "c@example.com"))
+    assert message.remaining_recipients == ["c@example.com"]
+    assert message.next_attempt_at < timezone_now() + timedelta(seconds=2)
+
+
+def test_a_relay_that_says_when_to_come_back_is_obeyed(relay):
+    relay.replies = {"RCPT": ["450 4.2.0 Greylisted, please try again in 300 seconds"]}
+    message = after_delivery(store())
+    wait = (message.next_attempt_at - timezone_now()).total_seconds()
+    assert 290 < wait < 335
 
 
 def test_a_refusal_for_now_fails_after_the_days_of_the_setting(relay, settings):
@@ -219,6 +234,12 @@ NOW = datetime(2026, 11, 22, tzinfo=timezone.utc)
 def test_the_pause_grows_with_the_messages_age(age, pause):
     wait = (next_attempt_at(NOW - timedelta(seconds=age), NOW) - NOW).total_seconds()
     assert pause * 0.9 <= wait <= pause * 1.1
+
+
+@pytest.mark.parametrize(("hint", "pause"), [(0, 1), (300, 300), (10**6, 6 * 3600)])
+def test_the_relays_wish_is_obeyed_within_limits(hint, pause):
+    wait = (next_attempt_at(NOW, NOW, hint) - NOW).total_seconds()
+    assert pause <= wait <= pause * 1.1
 
 
 @given(st.floats(min_value=0, max_value=1e7))

@@ -82,6 +82,23 @@ def test_serving_twice_starts_one_worker(threaded):
     assert threads._worker is first
 
 
+def test_threads_that_cannot_start_fail_no_request_and_are_tried_again(threaded, monkeypatch, caplog, client):
+    def start(worker):
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("flasky.mail.worker.Worker.start", start)
+        assert client.get("/healthz").status_code == 200
+    assert "can't start new thread" in caplog.text
+    dispatchers.serve()
+    assert threads._worker._timer.is_alive()
+
+
+def test_every_dispatcher_can_be_stopped(dispatcher):
+    dispatchers.serve()
+    dispatchers.stop()
+
+
 def test_no_signal_handler_is_installed(threaded):
     """In a gunicorn worker it would turn a request in flight into a 500."""
     before = signal.getsignal(signal.SIGTERM)

@@ -35,9 +35,17 @@ ALLOWED = {
     "flasky.mail.dispatchers.none": set(),
     "flasky.mail.dispatchers.inline": {"flasky.mail.delivery", "flasky.mail.transports"},
     "flasky.mail.dispatchers.threads": {"flasky.mail.worker"},
-    "flasky.mail.checks": {"flasky.mail.transports", "flasky.mail.wire"},
-    "flasky.mail.admin": {"flasky.mail.models", "flasky.mail.wire"},
-    "flasky.mail.views": {"flasky.mail.models", "flasky.mail.wire"},
+    "flasky.mail.notices": {"flasky.mail.models"},
+    "flasky.mail.checks": {f"flasky.mail.{name}" for name in ("models", "notices", "transports", "wire")},
+    "flasky.mail.admin": {f"flasky.mail.{name}" for name in ("dispatchers", "models", "notices", "wire")}
+    | {"flasky.mail"},
+    "flasky.mail.views": {"flasky.mail.models", "flasky.mail.notices", "flasky.mail.wire"},
+    "flasky.mail.drill.scratch": set(),
+    "flasky.mail.drill.relay": set(),
+    "flasky.mail.drill.points": {"flasky.mail.models"},
+    "flasky.mail.drill.victim": {"flasky.mail", "flasky.mail.drill.points"},
+    "flasky.mail.drill.conductor": {"flasky.mail.drill.points", "flasky.mail.drill.relay", "flasky.mail.models"},
+    "flasky.mail.drill.report": {"flasky.mail.drill.points", "flasky.mail.models"},
     "accounts.names": set(),
     "accounts.models": {"accounts.names"},
     "accounts.receivers": {"accounts.models", "flasky.mail"},
@@ -48,6 +56,7 @@ ALLOWED = {
 COMMANDS = {"flasky.mail", "flasky.mail.delivery", "flasky.mail.models", "flasky.mail.replies"} | {
     f"flasky.mail.{name}" for name in ("transports", "trouble", "wire", "worker")
 }
+COMMANDS |= {f"flasky.mail.drill.{name}" for name in ("conductor", "relay", "report", "scratch")}
 WIRING = {"apps", "urls", "wsgi", "asgi"}  # they join what the others keep apart
 
 

@@ -126,7 +126,7 @@ def test_two_hundred_names_over_three_processes_make_two_hundred_mails(tmp_path,
         assert len(smtp_server.mails) == 200
         assert site.count("User") == 200
         wait_until(lambda: site.count("OutboxMessage", state="sent") == 200)
-        assert "locked" not in "".join(site.log)
+        assert not [line for line in site.log if "locked" in line]
 
 
 def test_what_a_relay_that_is_down_left_waiting_is_delivered_after_a_restart(tmp_path):
@@ -190,6 +190,19 @@ def test_an_asgi_server_serves_the_same_site(tmp_path, smtp_server):
     with Uvicorn(site) as served:
         Visitor(served).submit("Ann")
         assert_tells_of(smtp_server.wait_for(1)[0], "Ann")
+
+
+def test_an_asgi_server_that_is_stopped_finishes_the_mail_on_the_wire(tmp_path, smtp_server):
+    site = Site(tmp_path, smtp_server)
+    site.manage("migrate")
+    smtp_server.gate.clear()
+    with Uvicorn(site) as served:
+        Visitor(served).submit("Ann")
+        smtp_server.wait_until_in_data(1)
+        served.process.terminate()
+        wait_until(lambda: not accepts_connections(served.url))
+        smtp_server.gate.set()
+    assert site.count("OutboxMessage", state="sent") == 1
 
 
 class Uvicorn:

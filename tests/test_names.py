@@ -171,3 +171,8 @@ def test_no_control_character_gets_through_whatever_is_around_it(before, control
 @settings(max_examples=100, deadline=None)
 def test_every_letter_number_and_sign_of_unicode_may_be_in_a_name(name):
     assert accepted(f"x{name}") == unicodedata.normalize("NFC", f"x{name}")
+
+
+def test_stacked_accents_cost_a_visitor_no_worker():
+    """NFC takes quadratic time on them: 400,000 pairs kept a worker busy until it was killed."""
+    assert refusal("a" + "\u0301\u0323" * 400_000) == "Please use at most 64 characters; this name has 800001."

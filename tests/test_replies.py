@@ -1,9 +1,11 @@
 """flasky.mail.replies: what a reply means."""
 
 import pytest
+import requests
 from anymail.exceptions import AnymailAPIError, AnymailInvalidAddress, AnymailSerializationError
 from hypothesis import given
 from hypothesis import strategies as st
+from urllib3.exceptions import MaxRetryError, NewConnectionError
 
 from flasky.mail.replies import Reply, Verdict, provider_verdict, retry_hint, smtp_verdict
 
@@ -25,6 +27,7 @@ from flasky.mail.replies import Reply, Verdict, provider_verdict, retry_hint, sm
         ("CONTENT", 554, "5.7.1 Spam", Verdict.REFUSED),
         ("RCPT", 452, "4.5.3 Too many recipients", Verdict.POSTPONED),
         ("RCPT", 552, "5.5.3 Too many recipients", Verdict.POSTPONED),  # RFC 5321, section 4.5.3.1.10
+        ("DATA", 250, "Ok, but nothing was handed over", Verdict.POSTPONED),
         ("MAIL", 421, "4.7.0 Too many connections", Verdict.UNAVAILABLE),
         ("CONTENT", 421, "Shutting down", Verdict.UNAVAILABLE),
         ("MAIL", 450, "4.3.2 Not accepting mail", Verdict.UNAVAILABLE),
@@ -75,10 +78,24 @@ def test_any_text_is_read_without_an_error(text):
     assert hint is None or hint >= 0
 
 
+def caused_by(cause):
+    error = AnymailAPIError("no answer")
+    error.__cause__ = cause
+    return error
+
+
 @pytest.mark.parametrize(
     ("error", "status", "verdict"),
     [
         (AnymailAPIError("no network"), None, Verdict.POSTPONED),
+        (caused_by(requests.ConnectTimeout("slow")), None, Verdict.POSTPONED),
+        (
+            caused_by(requests.ConnectionError(MaxRetryError(None, "", NewConnectionError(None, "no")))),
+            None,
+            Verdict.POSTPONED,
+        ),
+        (caused_by(requests.ReadTimeout("no answer")), None, Verdict.UNKNOWN),
+        (caused_by(requests.ConnectionError("Connection aborted")), None, Verdict.UNKNOWN),
         (AnymailInvalidAddress("no address"), None, Verdict.REFUSED),
         (AnymailSerializationError("no JSON"), None, Verdict.REFUSED),
         (AnymailAPIError("bad request"), 400, Verdict.REFUSED),

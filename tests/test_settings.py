@@ -88,6 +88,7 @@ def test_a_file_from_a_windows_editor_is_read(values):
         ("ann@example.com", ["ann@example.com"]),
         (" ann@example.com, bob@example.com ,", ["ann@example.com", "bob@example.com"]),
         ('"Lee, Ann" <ann@example.com>', ['"Lee, Ann" <ann@example.com>']),
+        ('"Ann \\"Q\\" Lee" <ann@example.com>', ['"Ann \\"Q\\" Lee" <ann@example.com>']),
         ("", []),
         ("nobody", ["nobody"]),
     ],
@@ -122,6 +123,8 @@ def test_anymails_settings_come_from_the_environment(values):
         ("MAIL_USE_TLS", "ture", "True or False"),
         ("DEBUG", "maybe", "True or False"),
         ("DATABASE_URL", "redis://localhost", "postgres://"),
+        ("DATABASE_URL", "postgres://[x", "the database's name"),
+        ("ENV_FILE", "/no/such/file", "a text file"),
         ("DATABASE_URL", "postgres://ann:hunter2@host:port/name", "a URL such as"),
     ],
 )

@@ -4,7 +4,10 @@ import socket
 import threading
 
 import pytest
-from anymail.message import AnymailStatus
+import requests
+from anymail.exceptions import AnymailAPIError, AnymailError
+from anymail.message import AnymailRecipientStatus, AnymailStatus
+from anymail.signals import post_send
 from django.core import mail
 from django.core.mail import EmailMessage
 from django.core.mail.backends.base import BaseEmailBackend
@@ -119,6 +122,19 @@ def test_a_kept_connection_that_the_server_closed_costs_the_message_nothing(rela
     assert relay.sessions == 2
 
 
+def test_a_421_on_a_kept_connection_costs_the_message_nothing(relay):
+    deliver()
+    relay.replies = {"MAIL": ["421 4.4.2 Idle for too long"]}
+    assert verdicts(deliver()) == {"b@example.com": Verdict.ACCEPTED}
+    assert relay.sessions == 2
+
+
+@pytest.mark.parametrize("command", ["RCPT", "DATA"])
+def test_a_server_that_refuses_and_hangs_up_has_refused(relay, command):
+    relay.replies = {command: "554 5.7.1 Spam", "RSET": "drop"}
+    assert deliver()["b@example.com"].text == "554 5.7.1 Spam"
+
+
 def test_a_connection_is_renewed_after_so_many_mails(relay, monkeypatch):
     monkeypatch.setattr(transports, "KEEP_MAILS", 2)
     with borrow() as transport:
@@ -163,12 +179,23 @@ def test_a_connection_lost_after_the_final_dot_leaves_a_doubt(relay):
     assert "No reply to the whole message" in reply.text
 
 
-def test_silence_after_the_final_dot_ends_with_the_timeout_and_a_doubt(relay, settings):
+def test_silence_after_the_final_dot_ends_with_the_timeout_and_a_doubt(relay, settings, monkeypatch):
     settings.EMAIL_TIMEOUT = 1
+    monkeypatch.setattr(transports, "CONTENT_TIMEOUT", 1)
     relay.gate.clear()
     reply = deliver()["b@example.com"]
     assert reply.verdict == Verdict.UNKNOWN
-    assert "within 1 s" in reply.text
+    assert "did not answer" in reply.text
+
+
+def test_a_server_that_reads_a_message_for_long_is_waited_for(relay, settings):
+    """Giving up would repeat the mail."""
+    settings.EMAIL_TIMEOUT = 1
+    relay.gate.clear()
+    opener = threading.Timer(1.5, relay.gate.set)
+    opener.start()
+    assert verdicts(deliver()) == {"b@example.com": Verdict.ACCEPTED}
+    opener.join()
 
 
 def test_starttls_and_login(settings, tls_context, trusted):
@@ -288,8 +315,6 @@ def provider(settings, monkeypatch):
 
 
 def status(word):
-    from anymail.message import AnymailRecipientStatus
-
     return AnymailRecipientStatus("id-1", word)
 
 
@@ -301,15 +326,29 @@ def test_a_providers_word_on_each_recipient_counts(provider):
 
 
 def test_a_receiver_that_fails_after_the_provider_accepted_does_not_repeat_the_mail(provider):
-    from anymail.exceptions import AnymailError
-
     provider(statuses={"b@example.com": status("sent")}, error=AnymailError("post_send receiver failed"))
     assert verdicts(deliver()) == {"b@example.com": Verdict.ACCEPTED}
 
 
-def test_a_provider_that_cannot_be_reached_postpones(provider):
-    from anymail.exceptions import AnymailAPIError
+def test_any_failing_receiver_after_the_answer_leaves_the_answer_standing(settings):
+    def receiver(**signal):
+        raise KeyError("a bug")
 
+    settings.MAIL_TRANSPORT = "anymail.backends.test.EmailBackend"
+    post_send.connect(receiver)
+    try:
+        assert verdicts(deliver()) == {"b@example.com": Verdict.ACCEPTED}
+    finally:
+        post_send.disconnect(receiver)
+
+
+def test_a_wrong_key_is_the_providers_trouble_and_costs_no_attempt(provider):
+    provider(error=AnymailAPIError("Forbidden", status_code=401, response=requests.Response()))
+    with pytest.raises(TransportUnavailable, match="MAIL_TRANSPORT"):
+        deliver()
+
+
+def test_a_provider_that_cannot_be_reached_postpones(provider):
     provider(error=AnymailAPIError("no network"))
     assert deliver()["b@example.com"].verdict == Verdict.POSTPONED
 

@@ -32,6 +32,7 @@ def verification_error():
         ),
         (smtplib.SMTPNotSupportedError("STARTTLS extension not supported by server."), "look at MAIL_USE_TLS"),
         (smtplib.SMTPNotSupportedError("SMTP AUTH extension not supported by server."), "look at MAIL_USERNAME"),
+        (smtplib.SMTPConnectError(-1, "/1.1 400 Bad Request"), "does not speak SMTP. Look at MAIL_PORT."),
         (smtplib.SMTPConnectError(554, "No service"), "answered 554 No service."),
         (OSError(113, "No route to host"), "cannot be reached: No route to host"),
         (KeyError("surprise"), "KeyError: 'surprise'"),

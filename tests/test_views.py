@@ -1,9 +1,12 @@
 """flasky.mail.views: the development mailbox."""
 
+from datetime import timedelta
+
 import pytest
 from django.core.mail import EmailMultiAlternatives
+from django.utils import timezone
 
-from flasky.mail.models import Attempt
+from flasky.mail.models import Attempt, OutboxMessage, RelayTrouble
 from flasky.mail.views import PER_PAGE
 
 pytestmark = pytest.mark.django_db
@@ -55,7 +58,14 @@ def test_a_message_shows_text_headers_history_and_links_to_the_rest(client, debu
     message = store()
     Attempt.objects.create(message=message, outcome="refused for now", reply="451 4.3.0 Not now", server="relay:25")
     page = client.get(f"/mailbox/{message.pk}/").content.decode()
-    for part in ("Hello text", "Message-ID", message.message_id.strip("<>"), "451 4.3.0 Not now", "relay:25"):
+    for part in (
+        "Hello text",
+        "Message-ID",
+        message.message_id.strip("<>"),
+        "451 4.3.0 Not now",
+        "relay:25",
+        "no login",
+    ):
         assert part in page
     assert f'src="/mailbox/{message.pk}/html/"' in page
     assert f'href="/mailbox/{message.pk}/source/"' in page
@@ -85,6 +95,48 @@ def test_the_source_is_plain_text_to_the_byte(client, debug):
     assert response.content == bytes(message.content)
     assert response["Content-Type"] == "text/plain; charset=utf-8"
     assert response["X-Content-Type-Options"] == "nosniff"
+
+
+def prune(message):
+    changes = {"state": "sent", "content": b"", "finished_at": timezone.now().replace(2026, 5, 4)}
+    OutboxMessage.objects.filter(pk=message.pk).update(**changes)
+
+
+def test_the_page_of_a_message_says_that_its_body_was_pruned(client, debug):
+    message = store()
+    prune(message)
+    page = client.get(f"/mailbox/{message.pk}/").content.decode()
+    assert "The body was pruned after 2026-05-04" in page
+    assert "No attempt yet." in page
+    for empty in ("no plain text", "<iframe", "/source/", "#text"):
+        assert empty not in page
+
+
+@pytest.mark.parametrize("part", ["html", "source"])
+def test_what_was_pruned_is_gone(client, debug, part):
+    message = store()
+    prune(message)
+    response = client.get(f"/mailbox/{message.pk}/{part}/")
+    assert response.status_code == 410
+    assert response.content.decode().startswith("The body was pruned after 2026-05-04")
+
+
+def test_the_list_says_that_a_relay_takes_no_mail_and_that_mail_is_overdue(client, debug):
+    assert "Mail waits" not in client.get("/mailbox/").content.decode()
+    store()
+    OutboxMessage.objects.update(next_attempt_at=timezone.now() - timedelta(hours=2))
+    RelayTrouble.objects.note("relay.test:25", "relay.test <refused> the login.", timezone.now())
+    page = client.get("/mailbox/").content.decode()
+    assert "relay.test &lt;refused&gt; the login." in page
+    assert "1 message is overdue, the oldest by 2 hours." in page
+
+
+def test_what_is_held_or_may_arrive_twice_is_explained(client, debug):
+    message = store()
+    OutboxMessage.objects.update(state="held", possible_duplicate=True)
+    page = client.get(f"/mailbox/{message.pk}/").content.decode()
+    assert "Held: nobody delivers it until a person requeues or cancels it." in page
+    assert "It may arrive twice" in page
 
 
 def test_it_can_only_be_read(client, debug):

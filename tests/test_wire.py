@@ -79,6 +79,7 @@ def test_a_domain_in_any_script_travels_in_its_ascii_form():
         "a@example.com, b@example.com",
         "jürgen@example.com",
         "",
+        "Ann <>",
     ],
 )
 def test_an_address_that_smtp_cannot_carry_is_refused(address):
@@ -170,6 +171,47 @@ def test_an_image_of_the_html_keeps_its_content_id():
     email.attach(image)
     [again] = rebuilt(email).attachments
     assert (again["Content-ID"], again.get_payload(decode=True)) == ("<logo>", b"\x89PNG")
+
+
+def test_a_forwarded_message_stays_one_attachment():
+    inner = an_email(subject="Inner")
+    email = an_email()
+    email.attach("original.eml", inner, "message/rfc822")
+    [again] = rebuilt(email).attachments
+    assert (again.filename, again.mimetype) == ("original.eml", "message/rfc822")
+    assert "Subject: Inner" in str(again.content)
+
+
+def test_an_invitation_stays_an_alternative_with_its_method():
+    email = an_email()
+    email.attach_alternative("<p>Come!</p>", "text/html")
+    email.attach_alternative("BEGIN:VCALENDAR\nEND:VCALENDAR\n", "text/calendar; method=REQUEST")
+    _, calendar = rebuilt(email).alternatives
+    assert calendar.content == "BEGIN:VCALENDAR\nEND:VCALENDAR\n"
+    assert "method=REQUEST" in calendar.mimetype.replace('"', "")
+
+
+def test_a_text_attachment_keeps_its_line_ends():
+    email = an_email()
+    email.attach("table.csv", "a\nb\n", "text/csv")
+    [again] = rebuilt(email).attachments
+    assert again.content == "a\nb\n"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"reply_to": ["noreply"]}, {"reply_to": ["jürgen@example.com"]}, {"headers": {"To": "undisclosed-recipients:;"}}],
+)
+def test_a_header_that_smtp_does_not_mind_does_not_stop_other_transports(fields):
+    assert rebuilt(an_email(**fields)).recipients() == ["b@example.com"]
+
+
+@pytest.mark.parametrize(
+    "fields", [{"to": ["x" * 250 + "@example.com"]}, {"headers": {"Message-ID": "<" + "x" * 260 + ">"}}]
+)
+def test_what_no_column_could_hold_is_refused(fields):
+    with pytest.raises(ValueError, match=r"has \d+ characters"):
+        wire.compose(an_email(**fields))
 
 
 def test_an_html_only_email_has_no_text_body():

@@ -29,7 +29,7 @@ class OutboxEmailBackend(BaseEmailBackend):
         except Exception:
             if not self.fail_silently:
                 raise
-            logger.exception("%s mails could not be stored and are lost.", len(email_messages))
+            logger.exception("%d mail(s) could not be stored and are lost.", len(email_messages))
             return 0
 
     def _store(self, email_messages: Sequence[EmailMessage]) -> int:

@@ -1,5 +1,6 @@
 """What is wrong with the settings, before the first mail finds out."""
 
+import re
 from collections.abc import Iterator
 from difflib import get_close_matches
 from importlib import import_module
@@ -10,11 +11,18 @@ import anymail.backends
 from django.conf import settings
 from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
+from django.db import DatabaseError, router
 from django.utils.module_loading import import_string
 
+from flasky.mail.models import OutboxMessage, RelayTrouble
+from flasky.mail.notices import DELIVERERS, overdue
 from flasky.mail.transports import new_transport
 from flasky.mail.wire import envelope_address
 
+LABEL = r"\w[\w-]{0,62}"
+HOST = re.compile(rf"{LABEL}(\.{LABEL})*\.?|[0-9a-fA-F:.]*:[0-9a-fA-F:.]*")  # a name, an IPv4 or an IPv6 address
+SITE = re.compile(rf"\*|\.?{LABEL}(\.{LABEL})*|\[[0-9a-fA-F:.]+\]")
+ORIGIN = re.compile(rf"https?://(\*\.)?{LABEL}(\.{LABEL})*(:\d+)?|https?://\[[0-9a-fA-F:.]+\](:\d+)?")
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 DISPATCHERS = ("threads", "inline", "none")
 
@@ -23,6 +31,7 @@ DISPATCHERS = ("threads", "inline", "none")
 def check_mail_settings(**options: Any) -> list[checks.CheckMessage]:
     return [
         *check_readable(),
+        *check_site(),
         *check_relay(),
         *check_numbers(),
         *check_addresses(),
@@ -31,12 +40,50 @@ def check_mail_settings(**options: Any) -> list[checks.CheckMessage]:
     ]
 
 
+@checks.register(checks.Tags.database)
+def check_delivery(databases: Any = None, **options: Any) -> list[checks.CheckMessage]:
+    """Find out whether somebody delivers. What cannot be read, as before the first migrate, is not overdue."""
+    if router.db_for_read(OutboxMessage) not in (databases or ()):
+        return []
+    try:
+        late, trouble = overdue(), RelayTrouble.objects.current().first()
+    except DatabaseError:
+        return []
+    if not late:
+        return []
+    cause = "The mail server takes no mail." if trouble else "Nobody delivers, or not fast enough."
+    return [checks.Warning(f"{late} {cause}", hint=str(trouble or DELIVERERS), id="flasky.W003")]
+
+
 def check_readable() -> Iterator[checks.CheckMessage]:
     for name, value, expected in settings.UNREADABLE_SETTINGS:
         yield checks.Error(
             f"{name} is {value}, which cannot be read: it must be {expected}.",
             hint=f"Correct {name} in the environment or in .env, or remove it to get the default.",
             id="flasky.E001",
+        )
+
+
+def check_site() -> Iterator[checks.CheckMessage]:
+    for host in settings.ALLOWED_HOSTS:
+        if not SITE.fullmatch(host):
+            yield checks.Error(
+                f"ALLOWED_HOSTS has {host!r}, which is no host name.",
+                hint="Write www.example.com, without https:// and without a port; several with commas.",
+                id="flasky.E014",
+            )
+    for origin in settings.CSRF_TRUSTED_ORIGINS:
+        if not ORIGIN.fullmatch(origin):
+            yield checks.Error(
+                f"CSRF_TRUSTED_ORIGINS has {origin!r}, which is no origin.",
+                hint="Write https://www.example.com, with the scheme and without a path; several with commas.",
+                id="flasky.E015",
+            )
+    if not settings.DEBUG and not settings.ALLOWED_HOSTS:
+        yield checks.Warning(
+            "ALLOWED_HOSTS is empty while DEBUG is off: every page answers 400.",
+            hint="Name the site, for example ALLOWED_HOSTS=www.example.com",
+            id="flasky.W004",
         )
 
 
@@ -53,7 +100,7 @@ def check_relay() -> Iterator[checks.CheckMessage]:
             hint="587 is usual for STARTTLS with login, 465 for TLS, 25 for a relay of your own.",
             id="flasky.E003",
         )
-    if "://" in settings.EMAIL_HOST or any(character.isspace() for character in settings.EMAIL_HOST):
+    if not HOST.fullmatch(settings.EMAIL_HOST):
         yield checks.Error(
             f"MAIL_SERVER is {settings.EMAIL_HOST!r}; it must be a host name or an IP address, nothing else.",
             hint="For example MAIL_SERVER=smtp.example.com, with the port in MAIL_PORT.",
@@ -67,6 +114,13 @@ def check_relay() -> Iterator[checks.CheckMessage]:
             hint=f"Set {missing}, or remove {given} if the relay wants no login.",
             id="flasky.E005",
         )
+    for name, value in (("MAIL_USERNAME", settings.EMAIL_HOST_USER), ("MAIL_PASSWORD", settings.EMAIL_HOST_PASSWORD)):
+        if not value.isascii():
+            yield checks.Error(
+                f"{name} has characters beyond ASCII, which Python's SMTP login cannot send.",
+                hint=f"Ask whoever runs the relay for another {name}.",
+                id="flasky.E012",
+            )
     encrypted = settings.EMAIL_USE_TLS or settings.EMAIL_USE_SSL
     if user and password and not encrypted and settings.EMAIL_HOST not in LOCAL_HOSTS:
         yield checks.Warning(
@@ -113,6 +167,12 @@ def check_addresses() -> Iterator[checks.CheckMessage]:
 
 def check_transport() -> Iterator[checks.CheckMessage]:
     path = settings.MAIL_TRANSPORT
+    if path == "flasky.mail.backend.OutboxEmailBackend":
+        yield checks.Error(
+            f"MAIL_TRANSPORT is {path}: the outbox would deliver into itself, without end.",
+            hint="Name the backend behind the outbox, such as smtp.",
+            id="flasky.E013",
+        )
     try:
         import_string(path)
     except ModuleNotFoundError as error:
@@ -123,7 +183,7 @@ def check_transport() -> Iterator[checks.CheckMessage]:
             id="flasky.E009",
         )
         return
-    except (ImportError, ImproperlyConfigured) as error:
+    except (ImportError, ImproperlyConfigured, TypeError, ValueError) as error:
         yield checks.Error(
             f"MAIL_TRANSPORT leads to {path}, which cannot be imported: {error}.",
             hint="Install what the message names, or choose another transport.",
@@ -153,8 +213,8 @@ def check_dispatcher() -> Iterator[checks.CheckMessage]:
     path = settings.MAIL_DISPATCHER
     try:
         dispatcher = import_module(path)
-        missing = [name for name in ("wake", "serve") if not hasattr(dispatcher, name)]
-    except ImportError as error:
+        missing = [name for name in ("wake", "serve", "stop") if not hasattr(dispatcher, name)]
+    except (ImportError, TypeError, ValueError) as error:
         yield checks.Error(
             f"MAIL_DISPATCHER leads to {path}, which cannot be imported: {error}.",
             hint=f"Use {', '.join(DISPATCHERS)} or the dotted path of a module.{_did_you_mean(path, DISPATCHERS)}",
@@ -164,7 +224,7 @@ def check_dispatcher() -> Iterator[checks.CheckMessage]:
     if missing:
         yield checks.Error(
             f"MAIL_DISPATCHER leads to {path}, which has no function {' and no function '.join(missing)}.",
-            hint="A dispatcher is a module with wake() and serve(); see flasky/mail/dispatchers.",
+            hint="A dispatcher is a module with wake(), serve() and stop(); see flasky/mail/dispatchers.",
             id="flasky.E011",
         )
 

@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from flasky.mail.leases import kept
 from flasky.mail.models import Attempt, OutboxMessage, State
-from flasky.mail.replies import Reply, Verdict, retry_hint
+from flasky.mail.replies import Reply, Verdict, is_about_too_many_recipients, retry_hint
 from flasky.mail.transports import Transport, TransportUnavailable, borrow
 
 logger = logging.getLogger(__name__)
@@ -141,7 +141,7 @@ def _record(message: OutboxMessage, attempt: Attempt, replies: dict[str, Reply])
     message.outcomes = {**message.outcomes, **final}
     message.possible_duplicate |= attempt.outcome == Attempt.Outcome.UNKNOWN
     with transaction.atomic(using=_alias()):
-        still_ours = _finish(message, attempt.reply)
+        still_ours = _finish(message, attempt.reply, _wish(replies))
         if not still_ours:
             attempt.outcome = Attempt.Outcome.LATE
         attempt.pk = None  # the try before this one may have been rolled back
@@ -154,9 +154,18 @@ def _record(message: OutboxMessage, attempt: Attempt, replies: dict[str, Reply])
     return message.state
 
 
-def _finish(message: OutboxMessage, reply: str) -> bool:
+def _wish(replies: dict[str, Reply]) -> int | None:
+    """Return the seconds after which the relay wants to be asked again, if it says so."""
+    open_replies = [reply for reply in replies.values() if reply.verdict == Verdict.POSTPONED]
+    if len(open_replies) < len(replies) and all(map(is_about_too_many_recipients, open_replies)):
+        return 0
+    hints = [hint for reply in open_replies if (hint := retry_hint(reply.text)) is not None]
+    return max(hints, default=None)
+
+
+def _finish(message: OutboxMessage, reply: str, wish: int | None) -> bool:
     if message.remaining_recipients and not _is_too_old(message):
-        return message.retry_at(next_attempt_at(message.queued_at, timezone.now(), retry_hint(reply)), reply)
+        return message.retry_at(next_attempt_at(message.queued_at, timezone.now(), wish), reply)
     accepted = any(outcome["accepted"] for outcome in message.outcomes.values())
     return message.finish(State.SENT if accepted else State.FAILED, reply)
 

@@ -2,6 +2,7 @@
 
 import time
 import uuid
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,6 +12,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 LOST_CLAIMS_UNTIL_HELD = 3
+PRUNE_BATCH = 1000  # messages in one short transaction: others must be able to write in between
 
 
 class State(models.TextChoices):
@@ -64,7 +66,7 @@ class OutboxMessageQuerySet(models.QuerySet["OutboxMessage"]):
 
         Recipients who have the mail do not get it again. What was pruned cannot be sent any more.
         """
-        again = self.filter(state__in=(State.FAILED, State.HELD, State.CANCELLED)).exclude(content=b"")
+        again = self.filter(state__in=(State.FAILED, State.HELD, State.CANCELLED)).with_body()
         return sum(message.queue_again() for message in again.defer("content"))
 
     def hold(self) -> int:
@@ -78,6 +80,33 @@ class OutboxMessageQuerySet(models.QuerySet["OutboxMessage"]):
 
     def finished_before(self, moment: datetime) -> "OutboxMessageQuerySet":
         return self.filter(state__in=FINISHED, finished_at__lt=moment)
+
+    def with_body(self) -> "OutboxMessageQuerySet":
+        return self.exclude(content=b"")
+
+    def prune_bodies(self) -> int:
+        """Empty the bodies of what is finished; return how many."""
+        finished = self.filter(state__in=FINISHED).with_body()
+        return sum(finished.filter(pk__in=batch).update(content=b"") for batch in finished._batches())
+
+    def prune(self) -> int:
+        """Delete what is finished, its attempts too; return how many messages."""
+        finished = self.filter(state__in=FINISHED)
+        return sum(finished._delete_batch(batch) for batch in finished._batches())
+
+    def _batches(self) -> Iterator[list[int]]:
+        # The ids first: MariaDB deletes and updates nothing that a subquery with LIMIT on the same table selects.
+        last = 0
+        while batch := list(self.filter(pk__gt=last).order_by("pk").values_list("pk", flat=True)[:PRUNE_BATCH]):
+            yield batch
+            last = batch[-1]
+
+    def _delete_batch(self, batch: list[int]) -> int:
+        with transaction.atomic(using=self.db):
+            # Locked, and looked at again: what was requeued meanwhile must stay.
+            still = list(self.filter(pk__in=batch).select_for_update().values_list("pk", flat=True))
+            self.model.objects.using(self.db).filter(pk__in=still).only("pk").delete()
+        return len(still)
 
     def overdue(self) -> "OutboxMessageQuerySet":
         """Return what has been due for longer than MAIL_OVERDUE seconds, the oldest first."""
@@ -136,6 +165,10 @@ class OutboxMessage(models.Model):
         return self.state in FINISHED
 
     @property
+    def is_pruned(self) -> bool:
+        return not self.content
+
+    @property
     def remaining_recipients(self) -> list[str]:
         """The recipients that no relay has accepted or refused for good yet."""
         return [address for address in self.recipients if address not in self.outcomes]
@@ -176,7 +209,9 @@ class OutboxMessage(models.Model):
         kept = {address: outcome for address, outcome in self.outcomes.items() if outcome["accepted"]}
         now = timezone.now()
         fresh = {"state": State.QUEUED, "queued_at": now, "next_attempt_at": now, "finished_at": None, "lost_claims": 0}
-        return bool(OutboxMessage.objects.filter(pk=self.pk, state=self.state).update(**fresh, outcomes=kept))
+        # Its body may have been pruned since it was read.
+        as_read = OutboxMessage.objects.filter(pk=self.pk, state=self.state).with_body()
+        return bool(as_read.update(**fresh, outcomes=kept))
 
     def _give_back(self, counted: bool = False, expired: bool = False, **changes: Any) -> bool:
         changes |= {
@@ -246,6 +281,11 @@ class RelayTroubleQuerySet(models.QuerySet["RelayTrouble"]):
 
     def clear(self, server: str) -> None:
         self.filter(server=server[:255]).delete()
+
+    def current(self) -> "RelayTroubleQuerySet":
+        """Return what somebody still probes; whoever noted the rest has died, or has another relay by now."""
+        limit = timezone.now() - timedelta(seconds=settings.MAIL_OVERDUE)
+        return self.filter(next_probe_at__gt=limit).order_by("since")
 
 
 class RelayTrouble(models.Model):

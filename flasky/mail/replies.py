@@ -4,6 +4,9 @@ import re
 from dataclasses import dataclass
 from enum import Enum
 
+from requests import ConnectTimeout
+from urllib3.exceptions import NewConnectionError
+
 MAX_TEXT = 2000  # characters of a reply that are kept
 
 
@@ -38,6 +41,7 @@ UNAVAILABLE = (
     (None, "4.3.2"),  # system not accepting network messages
     (454, None),  # TLS or authentication not available for the moment
     (530, None),  # a login or encryption is wanted
+    (534, None),  # another way to log in is wanted
     (535, None),  # the login was refused
     (538, None),  # encryption is wanted for this login
 )
@@ -51,9 +55,17 @@ def smtp_verdict(command: str, code: int, text: str) -> Verdict:
         return Verdict.UNAVAILABLE
     if command == "RCPT" and enhanced in TOO_MANY_RECIPIENTS:
         return Verdict.POSTPONED
+    if command == "DATA" and code // 100 == 2:  # nothing was handed over that could be accepted
+        return Verdict.POSTPONED
     by_first_digit = {2: Verdict.ACCEPTED, 4: Verdict.POSTPONED, 5: Verdict.REFUSED}
     nonsense = Verdict.UNKNOWN if command == "CONTENT" else Verdict.POSTPONED
     return by_first_digit.get(code // 100, nonsense)
+
+
+def is_about_too_many_recipients(reply: Reply) -> bool:
+    """Tell whether the recipient would be welcome in a transaction of its own, at once."""
+    code, _, text = reply.text.partition(" ")
+    return reply.command == "RCPT" and (code == "452" or enhanced_code(text) in TOO_MANY_RECIPIENTS)
 
 
 def enhanced_code(text: str) -> str | None:
@@ -82,10 +94,20 @@ def retry_hint(text: str) -> int | None:
 
 def provider_verdict(error: Exception, status_code: int | None) -> Verdict:
     """Sort a provider's failure by its HTTP status (RFC 9110, section 15), or by the exception if there is none."""
-    if status_code is None:  # nothing was sent, or no answer came
-        return Verdict.REFUSED if isinstance(error, (TypeError, ValueError)) else Verdict.POSTPONED
+    if status_code is None:
+        if isinstance(error, (TypeError, ValueError)):  # it could not even be put into the provider's words
+            return Verdict.REFUSED
+        return Verdict.UNKNOWN if _was_sent(error.__cause__) else Verdict.POSTPONED
     if status_code in (401, 403):  # the key is wrong
         return Verdict.UNAVAILABLE
     if status_code in (408, 425, 429) or status_code >= 500:  # time-out, too early, too many, their fault
         return Verdict.POSTPONED
     return Verdict.REFUSED
+
+
+def _was_sent(cause: BaseException | None) -> bool:
+    """Tell whether the request may have reached the provider, although no answer came."""
+    if not isinstance(cause, OSError) or isinstance(cause, ConnectTimeout):
+        return False
+    reason = getattr(cause.args[0], "reason", None) if cause.args else None
+    return not isinstance(reason, NewConnectionError)

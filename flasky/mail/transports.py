@@ -22,6 +22,9 @@ from flasky.mail.wire import rebuild
 __all__ = ["Server", "Transport", "TransportUnavailable", "borrow", "close_kept", "new_transport"]
 
 KEEP_IDLE = 30  # s until a kept connection is closed
+QUIT_TIMEOUT = 1  # s; a server that does not say goodbye must not keep us
+CONTENT_TIMEOUT = 10  # times MAIL_TIMEOUT for the reply to the whole message, see _hand_over
+CHUNK = 64 * 1024  # bytes; MAIL_TIMEOUT is for each, not for all of a large message
 KEEP_MAILS = 100  # mails after which a connection is renewed
 
 
@@ -50,11 +53,14 @@ class Transport:
     def open(self) -> None:
         """Connect, if that is not done yet. Raise TransportUnavailable."""
         try:
-            if self.backend.open():
-                self.idle_since = time.monotonic()
-        except (OSError, smtplib.SMTPException) as error:
+            self._connect()
+        except (OSError, smtplib.SMTPException, UnicodeError) as error:
             self.close()
             raise TransportUnavailable(explain(error)) from error
+
+    def _connect(self) -> None:
+        if self.backend.open():
+            self.idle_since = time.monotonic()
 
     def close(self) -> None:
         # Whatever goes wrong while hanging up, the mails before were answered.
@@ -79,9 +85,15 @@ class Transport:
         try:
             taken = self.backend.send_messages([email])
         except AnymailError as error:
-            otherwise = Reply(provider_verdict(error, error.status_code), str(error))
+            text = " ".join(str(error).split())
+            otherwise = Reply(provider_verdict(error, error.status_code), text)
             if otherwise.verdict == Verdict.UNAVAILABLE:
                 raise TransportUnavailable(f"{otherwise.text} {advise(otherwise)}") from error
+        except Exception as error:
+            if not _was_answered(email):
+                raise
+            # A receiver of post_send failed when the provider had the mail already.
+            otherwise = Reply(Verdict.UNKNOWN, f"{type(error).__name__} after the provider's answer: {error}")
         else:
             otherwise = Reply(Verdict.ACCEPTED, "handed over")
             if taken == 0:
@@ -91,15 +103,19 @@ class Transport:
 
 def _provider_replies(email: Any, recipients: list[str], otherwise: Reply) -> dict[str, Reply]:
     """Return what Anymail recorded for each recipient, whatever failed afterwards; `otherwise` where it is silent."""
-    status = getattr(email, "anymail_status", None)
     replies = dict.fromkeys(recipients, otherwise)
-    if status is not None and status.esp_response is not None:
-        for address, said in status.recipients.items():
+    if _was_answered(email):
+        for address, said in email.anymail_status.recipients.items():
             if address in replies and said.status:
                 refused = said.status in ("invalid", "rejected", "failed")
                 verdict = Verdict.REFUSED if refused else Verdict.ACCEPTED
                 replies[address] = Reply(verdict, f"{said.status}, id {said.message_id}")
     return replies
+
+
+def _was_answered(email: Any) -> bool:
+    status = getattr(email, "anymail_status", None)
+    return status is not None and status.esp_response is not None
 
 
 class SmtpTransport(Transport):
@@ -123,10 +139,10 @@ class SmtpTransport(Transport):
         try:
             try:
                 return self._dialogue(message)
-            except smtplib.SMTPServerDisconnected:
-                # A server may end a connection that it kept for us at any time. Until it has answered our first
-                # command nothing has happened to the message.
-                if not kept or self.replies_heard:
+            except (smtplib.SMTPServerDisconnected, TransportUnavailable):
+                # A server may end a connection that it kept for us at any time, with a 421 or without a word. Until
+                # it has taken our first command nothing has happened to the message.
+                if not kept or self.has_begun:
                     raise
                 self.close()
                 self.open()
@@ -140,8 +156,16 @@ class SmtpTransport(Transport):
             self.close()
             raise
 
+    def _connect(self) -> None:
+        super()._connect()
+        # smtplib would greet with the first mail; a server that does not want us is no message's fault.
+        self.backend.connection.ehlo_or_helo_if_needed()
+
     def close(self) -> None:
+        if self.backend.connection is not None and self.backend.connection.sock is not None:
+            self.backend.connection.sock.settimeout(QUIT_TIMEOUT)
         super().close()
+        self.backend.connection = None
         self.mails = 0
 
     def abort(self) -> None:
@@ -153,11 +177,12 @@ class SmtpTransport(Transport):
 
     def _dialogue(self, message: Any) -> dict[str, Reply]:
         smtp = self.backend.connection
-        self.replies_heard = 0
+        self.has_begun = False
         self.mails += 1
         content, recipients = bytes(message.content), message.remaining_recipients
         sender = self._heard("MAIL", smtp.mail(message.envelope_sender, self._mail_options(content)))
         if sender.verdict == Verdict.ACCEPTED:
+            self.has_begun = True
             replies = {address: self._heard("RCPT", smtp.rcpt(address)) for address in recipients}
             willing = [address for address, reply in replies.items() if reply.verdict == Verdict.ACCEPTED]
             if willing:
@@ -170,7 +195,6 @@ class SmtpTransport(Transport):
 
     def _mail_options(self, content: bytes) -> list[str]:
         smtp = self.backend.connection
-        smtp.ehlo_or_helo_if_needed()
         options = []
         if smtp.has_extn("size"):  # RFC 1870
             options.append(f"SIZE={len(content)}")
@@ -183,15 +207,20 @@ class SmtpTransport(Transport):
         go_ahead = smtp.docmd("DATA")
         if go_ahead[0] != 354:
             return self._heard("DATA", go_ahead)
-        smtp.send(_dot_stuffed(content))
+        wire = _dot_stuffed(content)
+        for start in range(0, len(wire), CHUNK):
+            smtp.send(wire[start : start + CHUNK])
         try:
-            return self._heard("CONTENT", smtp.getreply())
+            # Giving up here repeats a mail that is perhaps only being scanned (RFC 5321, section 4.5.3.2.6).
+            smtp.sock.settimeout(settings.EMAIL_TIMEOUT * CONTENT_TIMEOUT)
+            answer = smtp.getreply()
+            smtp.sock.settimeout(settings.EMAIL_TIMEOUT)
+            return self._heard("CONTENT", answer)
         except (OSError, smtplib.SMTPException) as error:
             self.close()
             return Reply(Verdict.UNKNOWN, f"No reply to the whole message. {explain(error)}")
 
     def _heard(self, command: str, answer: tuple[int, bytes]) -> Reply:
-        self.replies_heard += 1
         code, text = answer
         reply = Reply.to(command, code, text.decode("utf-8", "replace"))
         if reply.verdict == Verdict.UNAVAILABLE:
@@ -200,8 +229,12 @@ class SmtpTransport(Transport):
 
     def _leave_ready(self, replies: dict[str, Reply]) -> None:
         """End a transaction that did not end with an acceptance."""
-        if self.backend.connection and all(reply.verdict != Verdict.ACCEPTED for reply in replies.values()):
-            self.backend.connection.rset()
+        if self.backend.connection is None or any(reply.verdict == Verdict.ACCEPTED for reply in replies.values()):
+            return
+        with contextlib.suppress(OSError, smtplib.SMTPException):
+            if self.backend.connection.rset()[0] == 250:
+                return
+        self.close()
 
 
 def _dot_stuffed(content: bytes) -> bytes:

@@ -26,6 +26,8 @@ def explain(error: Exception) -> str:
         case smtplib.SMTPNotSupportedError():
             wanted = "STARTTLS; look at MAIL_USE_TLS" if "STARTTLS" in str(error) else "a login; look at MAIL_USERNAME"
             return f"{server} does not offer {wanted} and MAIL_PORT (587 is usual for STARTTLS with login)."
+        case smtplib.SMTPResponseException() if error.smtp_code < 200:
+            return f"{server} does not speak SMTP. Look at MAIL_PORT."
         case smtplib.SMTPResponseException():
             return f"{server} answered {_reply(error)}."
         case smtplib.SMTPServerDisconnected() if "timed out" in str(error):
@@ -53,6 +55,8 @@ def explain(error: Exception) -> str:
             return _timed_out(server)
         case ConnectionRefusedError():
             return f"Nothing answers at {server} (connection refused). Look at MAIL_SERVER and MAIL_PORT."
+        case UnicodeError():
+            return "MAIL_SERVER, MAIL_USERNAME or MAIL_PASSWORD has a character that SMTP cannot carry: use ASCII only."
         case OSError():
             return f"{server} cannot be reached: {error.strerror or error}. Look at MAIL_SERVER and MAIL_PORT."
     return f"{type(error).__name__}: {error}"
@@ -64,6 +68,8 @@ def advise(reply: Reply) -> str:
         return "The relay wants a login or encryption: look at MAIL_USERNAME, MAIL_PASSWORD and MAIL_USE_TLS."
     if reply.verdict == Verdict.UNAVAILABLE and reply.command:
         return "It takes no mail at the moment."
+    if reply.verdict == Verdict.POSTPONED:
+        return "It may be accepted later."
     if reply.command == "MAIL":
         return "The relay does not take the sender: look at FLASKY_MAIL_SENDER."
     if reply.command == "RCPT":

@@ -12,6 +12,7 @@ from django.views.decorators.clickjacking import xframe_options_sameorigin
 from django.views.decorators.http import require_safe
 
 from flasky.mail.models import OutboxMessage
+from flasky.mail.notices import about, notices, pruned
 from flasky.mail.wire import html_body, parse, text_body
 
 PER_PAGE = 50
@@ -36,7 +37,7 @@ def debug_only(view: View) -> View:
 def mailbox(request: HttpRequest) -> HttpResponse:
     messages = OutboxMessage.objects.defer("content").order_by("-pk")
     page = Paginator(messages, PER_PAGE).get_page(request.GET.get("page"))
-    return render(request, "mailbox/list.html", {"page": page})
+    return render(request, "mailbox/list.html", {"page": page, "notices": notices()})
 
 
 @debug_only
@@ -46,6 +47,7 @@ def message(request: HttpRequest, pk: int) -> HttpResponse:
     parsed = parse(stored.content)
     context = {
         "message": stored,
+        "notices": about(stored),
         "headers": parsed.items(),
         "text": text_body(parsed),
         "has_html": bool(html_body(parsed)),
@@ -58,12 +60,20 @@ def message(request: HttpRequest, pk: int) -> HttpResponse:
 @require_safe
 @xframe_options_sameorigin
 def html(request: HttpRequest, pk: int) -> HttpResponse:
-    body = html_body(parse(get_object_or_404(OutboxMessage, pk=pk).content))
-    return HttpResponse(body, headers={"Content-Security-Policy": ISOLATED})
+    stored = get_object_or_404(OutboxMessage, pk=pk)
+    if stored.is_pruned:
+        return gone(stored)
+    return HttpResponse(html_body(parse(stored.content)), headers={"Content-Security-Policy": ISOLATED})
 
 
 @debug_only
 @require_safe
 def source(request: HttpRequest, pk: int) -> HttpResponse:
-    content = bytes(get_object_or_404(OutboxMessage, pk=pk).content)
-    return HttpResponse(content, content_type="text/plain; charset=utf-8")
+    stored = get_object_or_404(OutboxMessage, pk=pk)
+    if stored.is_pruned:
+        return gone(stored)
+    return HttpResponse(bytes(stored.content), content_type="text/plain; charset=utf-8")
+
+
+def gone(message: OutboxMessage) -> HttpResponse:
+    return HttpResponse(f"{pruned(message)}\n", status=410, content_type="text/plain; charset=utf-8")

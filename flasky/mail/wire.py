@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterator
 from email import message_from_bytes, policy
 from email.message import EmailMessage as ParsedEmail
+from email.message import MIMEPart
 from email.mime.base import MIMEBase
 from email.utils import format_datetime, make_msgid, parseaddr
 from typing import Any
@@ -13,6 +14,9 @@ from django.conf import settings
 from django.core.mail import EmailMessage, EmailMultiAlternatives
 from django.core.mail.message import sanitize_address
 from django.utils import timezone
+
+MAX_ADDRESS = 254  # characters (RFC 5321, section 4.5.3.1.3, less the angle brackets)
+MAX_MESSAGE_ID = 255  # characters
 
 # What Anymail reads from an email beyond Django's own attributes.
 PROVIDER_OPTIONS = (
@@ -44,8 +48,11 @@ def compose(email: EmailMessage) -> dict[str, Any]:
             f"The mail {str(email.subject)[:80]!r} has {len(content):,} bytes; MAIL_MAX_SIZE allows "
             f"{settings.MAIL_MAX_SIZE:,}. Link to large files instead of attaching them."
         )
+    message_id = str(message["Message-ID"])
+    if len(message_id) > MAX_MESSAGE_ID:
+        raise ValueError(f"The Message-ID has {len(message_id)} characters; at most {MAX_MESSAGE_ID} can be kept.")
     return {
-        "message_id": str(message["Message-ID"]),
+        "message_id": message_id,
         "from_header": str(email.extra_headers.get("From", email.from_email)),
         "subject": str(email.subject),
         "envelope_sender": envelope_address(email.from_email, email.encoding),
@@ -79,10 +86,15 @@ def with_fixed_identity(email: EmailMessage) -> EmailMessage:
 
 def envelope_address(address: str, encoding: Any = None) -> str:
     """Return the bare address as SMTP gets it, the domain in its ASCII form."""
-    bare = parseaddr(sanitize_address(address, encoding or settings.DEFAULT_CHARSET))[1]
+    try:
+        bare = parseaddr(sanitize_address(address, encoding or settings.DEFAULT_CHARSET))[1]
+    except (AttributeError, IndexError, TypeError) as error:  # what Django's parser makes of "Ann <>"
+        raise ValueError(f"{address!r} is not a mail address.") from error
     local_part, at, domain = bare.rpartition("@")
     if not (at and local_part and all(domain.split("."))) or any(map(str.isspace, bare)):
         raise ValueError(f"{address!r} is not a mail address: a name, an @ and a domain are needed.")
+    if len(bare) > MAX_ADDRESS:
+        raise ValueError(f"{address[:40]!r}… has {len(bare)} characters; a mail address has at most {MAX_ADDRESS}.")
     if local_part.startswith("=?"):
         raise ValueError(f"{address!r} cannot be reached by plain SMTP: the part before the @ must be ASCII.")
     return bare
@@ -130,8 +142,11 @@ def rebuild(
     email.content = content
     if html := html_body(parsed):
         email.attach_alternative(html, "text/html")
-    for part in other_parts(parsed):
-        attach(email, part)
+    for part, is_alternative in other_parts(parsed):
+        if is_alternative:
+            email.attach_alternative(text_of(part), part["Content-Type"])
+        else:
+            attach(email, part)
     for name, value in provider_options.items():
         setattr(email, name, value)
     return email
@@ -155,13 +170,17 @@ def html_body(parsed: ParsedEmail) -> str:
 
 def _body(parsed: ParsedEmail, kind: str) -> str:
     part = parsed.get_body((kind,))
-    return part.get_content().replace("\r\n", "\n") if part else ""
+    return text_of(part) if part else ""
+
+
+def text_of(part: MIMEPart) -> str:
+    return part.get_content().replace("\r\n", "\n")
 
 
 def header_addresses(parsed: ParsedEmail, name: str) -> list[tuple[str, str]]:
     """Return (as written, bare) for each address of the header."""
     addresses = parsed[name].addresses if parsed[name] else ()
-    return [(str(address), envelope_address(address.addr_spec)) for address in addresses]
+    return [(str(address), address.addr_spec) for address in addresses]
 
 
 def addressed(parsed: ParsedEmail, name: str, recipients: list[str]) -> list[str]:
@@ -174,17 +193,24 @@ def other_headers(parsed: ParsedEmail) -> dict[str, str]:
     return {name: str(value) for name, value in parsed.items() if name.lower() not in known}
 
 
-def other_parts(parsed: ParsedEmail) -> Iterator[ParsedEmail]:
-    """Yield the parts that are neither the text nor the HTML body: attachments, calendars, images of the HTML."""
+def other_parts(parsed: ParsedEmail) -> Iterator[tuple[MIMEPart, bool]]:
+    """Yield what is neither the text nor the HTML body, and whether it is an alternative to them.
+
+    A forwarded message is one part, whatever it has inside.
+    """
     bodies = [parsed.get_body((kind,)) for kind in ("plain", "html")]
-    if parsed in bodies:
-        return
-    for part in parsed.walk():
-        if not part.is_multipart() and part not in bodies:
-            yield part
+
+    def leaves(part: MIMEPart, is_alternative: bool) -> Iterator[tuple[MIMEPart, bool]]:
+        if part.get_content_maintype() != "multipart":
+            yield part, is_alternative
+            return
+        for child in part.iter_parts():
+            yield from leaves(child, part.get_content_subtype() == "alternative")
+
+    return ((part, is_alternative) for part, is_alternative in leaves(parsed, False) if part not in bodies)
 
 
-def attach(email: EmailMessage, part: ParsedEmail) -> None:
+def attach(email: EmailMessage, part: MIMEPart) -> None:
     if part["Content-ID"]:  # an image that the HTML shows: the id must stay with it
         inline = MIMEBase(*part.get_content_type().split("/"))
         for name, value in part.items():
@@ -192,5 +218,9 @@ def attach(email: EmailMessage, part: ParsedEmail) -> None:
                 inline[name] = str(value)
         inline.set_payload(part.get_payload())
         email.attach(inline)
+    elif part.get_content_maintype() == "message":
+        email.attach(part.get_filename(), part.get_content().as_bytes(), part.get_content_type())
+    elif part.get_content_maintype() == "text":
+        email.attach(part.get_filename(), text_of(part), part.get_content_type())
     else:
         email.attach(part.get_filename(), part.get_payload(decode=True), part.get_content_type())

@@ -1,5 +1,6 @@
 """Deliver in the background: one thread that looks for work, and a pool of threads that do it."""
 
+import contextlib
 import logging
 import random
 import threading
@@ -8,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 from django.conf import settings
+from django.db import Error as DatabaseFailure
 from django.db import connections
 from django.utils import timezone
 
@@ -37,6 +39,7 @@ class Worker:
         self._lock = threading.Lock()
         self._awake = threading.Event()
         self._stopping = threading.Event()
+        self._is_readable = True
         self._tidy_at = 0.0  # on the monotonic clock
         self._trouble = ""
         self._trouble_noted = True  # perhaps: by a process that is gone
@@ -70,9 +73,11 @@ class Worker:
             self._awake.clear()
             try:
                 pause = self._sweep()
+                self._is_readable = True
             except Exception:  # a database that is away for a while must not end the thread
-                logger.exception("The outbox could not be read; next try in %s s.", PAUSE_AFTER_ERROR)
-                pause = PAUSE_AFTER_ERROR
+                if self._is_readable:
+                    logger.exception("The outbox could not be read; trying every %s s.", PAUSE_AFTER_ERROR)
+                pause, self._is_readable = PAUSE_AFTER_ERROR, False
             self._awake.wait(pause)
 
     def _sweep(self) -> float:
@@ -111,13 +116,13 @@ class Worker:
 
     def _deliver(self) -> None:
         try:
-            try:
-                deliver_due(self._stopping.is_set)
+            if deliver_due(self._stopping.is_set):
                 self._note_recovery()
-            except TransportUnavailable as trouble:
-                self._note_trouble(str(trouble))
-        except Exception:  # an executor keeps exceptions to itself
-            logger.exception("A delivering thread failed; the sweep takes up its work.")
+        except TransportUnavailable as trouble:
+            self._note_trouble(str(trouble))
+        except Exception as error:  # an executor keeps exceptions to itself
+            if self._is_news(f"{type(error).__name__}: {error}"):
+                logger.exception("A delivering thread failed; the next one tries again after a pause.")
         finally:
             connections.close_all()
             with self._lock:
@@ -129,15 +134,21 @@ class Worker:
     def _note_trouble(self, reason: str) -> None:
         if self._stopping.is_set():
             return
-        with self._lock:
-            is_news = reason != self._trouble
-            self._trouble, self._trouble_noted = reason, True
-            self._pause = min(max(FIRST_PAUSE, self._pause * 2), LONGEST_PAUSE)
-            pause = self._pause * random.uniform(0.8, 1.2)
-            self._probe_at = time.monotonic() + pause
-        if is_news:
+        if self._is_news(reason):
             logger.error("%s Mail waits in the outbox.", reason)
-        RelayTrouble.objects.note(new_transport().server.name, reason, timezone.now() + timedelta(seconds=pause))
+        next_probe_at = timezone.now() + timedelta(seconds=self._probe_at - time.monotonic())
+        with contextlib.suppress(DatabaseFailure):  # who reads it then has other worries
+            RelayTrouble.objects.note(new_transport().server.name, reason, next_probe_at)
+            self._trouble_noted = True
+
+    def _is_news(self, reason: str) -> bool:
+        """Plan the next probe; the threads that meet the same trouble meanwhile do not prolong the pause."""
+        with self._lock:
+            is_news, self._trouble = reason != self._trouble, reason
+            if time.monotonic() >= self._probe_at:
+                self._pause = min(max(FIRST_PAUSE, self._pause * 2), LONGEST_PAUSE)
+                self._probe_at = time.monotonic() + self._pause * random.uniform(0.8, 1.2)
+        return is_news
 
     def _note_recovery(self) -> None:
         with self._lock:
@@ -151,9 +162,9 @@ class Worker:
     def _seconds_to_next_sweep(self) -> float:
         """Return when to look again if nobody wakes us; a job that ends does."""
         until = max(self._tidy_at - time.monotonic(), 0)
-        if self._trouble and not self._busy:
+        if self._trouble and self._probe_at > time.monotonic():
             until = min(until, self._probe_at - time.monotonic())
-        elif not self._trouble and self._busy < self._threads:
+        elif self._busy < self._threads:
             later = OutboxMessage.objects.next_attempt_after(timezone.now())
             if later is not None:
                 until = min(until, (later - timezone.now()).total_seconds())

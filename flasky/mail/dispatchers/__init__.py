@@ -1,7 +1,8 @@
 """Dispatchers tell whoever delivers that there is work. MAIL_DISPATCHER is the dotted path of the module to use.
 
-A dispatcher has two functions. `wake()`: messages were stored and committed. It carries no data, may be lost and must
-not wait for anything. `serve()`: this process answers requests; called before each of them.
+A dispatcher has three functions. `wake()`: messages were stored and committed. It carries no data, may be lost and must
+not wait for anything. `serve()`: this process answers requests; called before each of them. `stop()`: it does not any
+more.
 """
 
 import logging
@@ -26,4 +27,12 @@ def wake() -> None:
 
 
 def serve(**signal: Any) -> None:
-    import_module(settings.MAIL_DISPATCHER).serve()
+    """Begin to deliver in this process, if that is the dispatcher's way; no request fails because it cannot."""
+    try:
+        import_module(settings.MAIL_DISPATCHER).serve()
+    except Exception:
+        logger.exception("%s could not be started; the next request tries again.", settings.MAIL_DISPATCHER)
+
+
+def stop() -> None:
+    import_module(settings.MAIL_DISPATCHER).stop()

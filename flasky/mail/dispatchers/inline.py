@@ -17,3 +17,7 @@ def wake() -> None:
 
 def serve() -> None:
     pass
+
+
+def stop() -> None:
+    pass

@@ -7,3 +7,7 @@ def wake() -> None:
 
 def serve() -> None:
     pass
+
+
+def stop() -> None:
+    pass

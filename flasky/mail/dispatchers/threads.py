@@ -17,8 +17,9 @@ def serve() -> None:
     if _worker is None:
         with _starting:
             if _worker is None:
-                _worker = Worker()
-                _worker.start()
+                worker = Worker()
+                worker.start()
+                _worker = worker
 
 
 def wake() -> None:

@@ -16,7 +16,7 @@ from flasky.mail.models import OutboxMessage, State
 from flasky.mail.replies import Reply, Verdict
 from flasky.mail.transports import Server, TransportUnavailable, borrow, close_kept, new_transport
 from flasky.mail.trouble import advise
-from flasky.mail.wire import compose
+from flasky.mail.wire import compose, envelope_address
 
 QUEUE_TIMEOUT = 30  # s; two sweeps
 
@@ -56,7 +56,9 @@ class Command(BaseCommand):
                 "Nobody to send to. Name one address or several, or use --admins or --managers after setting "
                 "FLASKY_ADMIN."
             )
-        return recipients
+        for address in recipients:
+            envelope_address(address)
+        return list(dict.fromkeys(recipients))
 
     def send_now(self, message: OutboxMessage) -> None:
         self.show_server(new_transport().server)

@@ -1,20 +1,18 @@
-"""sendtestemail and deliver_mail, as somebody at a terminal sees them."""
+"""sendtestemail, as somebody at a terminal sees it."""
 
 import os
-import signal
 import socket
 import subprocess
 import sys
 
 import pytest
 from django.core import mail
-from django.core.mail import EmailMessage
 from django.core.management import CommandError, call_command
 
 from flasky.mail.dispatchers import threads
 from flasky.mail.management.commands import sendtestemail
 from flasky.mail.models import OutboxMessage, State
-from tests.conftest import use_relay, wait_until
+from tests.conftest import use_relay
 from tests.smtp_server import SmtpServer
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -23,15 +21,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 @pytest.fixture
 def output(capsys):
     return lambda: capsys.readouterr().out
-
-
-def store(*recipients):
-    email = EmailMessage("Hi", "Hello", "ann@example.com", list(recipients) or ["b@example.com"])
-    email.send()
-    return email.outbox_message
-
-
-# sendtestemail
 
 
 def test_the_test_mail_arrives_and_the_servers_words_are_shown(relay, settings, output):
@@ -155,55 +144,10 @@ def test_queue_says_when_the_relay_refused(relay, settings):
 
 
 def test_a_failure_is_exit_code_1_and_one_sentence_at_the_terminal():
-    relay = {"MAIL_TRANSPORT": "smtp", "MAIL_SERVER": "127.0.0.1", "MAIL_PORT": "1"}
+    relay = {"MAIL_TRANSPORT": "smtp", "MAIL_SERVER": "127.0.0.1", "MAIL_PORT": "1", "ALLOWED_HOSTS": "localhost"}
     environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "flasky.settings", **relay}
     command = [sys.executable, "manage.py", "sendtestemail", "ann@example.com"]
     finished = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
     assert finished.returncode == 1
     assert finished.stderr.startswith("CommandError: Nothing answers at 127.0.0.1 port 1 (connection refused).")
     assert finished.stderr.count("\n") == 1
-
-
-# deliver_mail
-
-
-def test_deliver_mail_delivers_what_is_due_and_counts(relay, output):
-    store()
-    store()
-    call_command("deliver_mail")
-    assert output() == "2 sent, 0 to be tried again, 0 failed; 0 waiting.\n"
-
-
-def test_deliver_mail_takes_up_what_a_dead_process_had_claimed(relay, output):
-    message = store()
-    OutboxMessage.objects.claim(1)
-    OutboxMessage.objects.update(lease_expires_at=message.created_at)
-    call_command("deliver_mail")
-    assert "1 sent" in output()
-
-
-def test_deliver_mail_says_when_the_relay_is_down(settings):
-    settings.MAIL_TRANSPORT, settings.EMAIL_PORT = settings.TRANSPORTS["smtp"], 1
-    store()
-    with pytest.raises(CommandError, match="Nothing is lost: the mail waits in the outbox"):
-        call_command("deliver_mail")
-
-
-def test_the_worker_delivers_until_it_is_told_to_stop(relay, settings, tmp_path):
-    environment = {
-        **os.environ,
-        "DATABASE_URL": f"sqlite:///{tmp_path}/worker.sqlite3",
-        "MAIL_TRANSPORT": "smtp",
-        "MAIL_SERVER": "127.0.0.1",
-        "MAIL_PORT": str(relay.port),
-        "DJANGO_SETTINGS_MODULE": "flasky.settings",
-    }
-    manage = [sys.executable, "manage.py"]
-    subprocess.run([*manage, "migrate"], env=environment, check=True, capture_output=True, timeout=60)
-    script = "from django.core.mail import send_mail; send_mail('Hi', 'Hello', None, ['b@example.com'])"
-    subprocess.run([*manage, "shell", "-c", script], env=environment, check=True, capture_output=True, timeout=60)
-    with subprocess.Popen([*manage, "deliver_mail", "--loop"], env=environment, stderr=subprocess.PIPE) as worker:
-        relay.wait_for(1)
-        worker.send_signal(signal.SIGTERM)
-        wait_until(lambda: worker.poll() is not None)
-    assert worker.returncode == 0

@@ -1,0 +1,101 @@
+import re
+from collections import Counter
+from collections.abc import Collection
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db.models import Q
+from django.utils import timezone
+
+from flasky.mail.models import OutboxMessage, State
+from flasky.mail.wire import envelope_address
+
+BATCH = 500  # messages that one statement names
+AGE_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
+CAN_BE_QUEUED = (State.FAILED.value, State.HELD.value, State.CANCELLED.value)
+LEFT_OUT: dict[str, str] = {
+    State.QUEUED: "queued already",
+    State.SENDING: "being delivered",
+    State.SENT: "sent already",
+    State.FAILED: "failed",
+    State.HELD: "held",
+    State.CANCELLED: "cancelled",
+}
+
+
+class Command(BaseCommand):
+    help = (
+        "Queue messages again: without arguments all that failed. Options narrow it down. "
+        "Recipients who have the mail do not get it again."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("id", nargs="*", type=int, help="the number of a message that failed, is held or cancelled")
+        parser.add_argument("--state", action="append", choices=CAN_BE_QUEUED, help="may be given several times")
+        parser.add_argument("--to", metavar="ADDRESS", help="messages with this recipient")
+        parser.add_argument("--newer-than", metavar="AGE", help="messages stored since then, for example 90m, 12h, 3d")
+        parser.add_argument("--older-than", metavar="AGE", help="messages stored before that")
+        parser.add_argument("--dry-run", action="store_true", help="count only")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        states = options["state"] or (CAN_BE_QUEUED if options["id"] else CAN_BE_QUEUED[:1])
+        chosen, left_out = choose(states, options)
+        if options["dry_run"]:
+            self.stdout.write(f"{len(chosen)} would be queued again.")
+        else:
+            queued = sum(
+                OutboxMessage.objects.filter(pk__in=chosen[start : start + BATCH]).requeue()
+                for start in range(0, len(chosen), BATCH)
+            )
+            left_out["changed meanwhile"] = len(chosen) - queued
+            self.stdout.write(f"{queued} queued again.")
+        for reason, count in (+left_out).items():
+            self.stdout.write(f"{count} left out: {reason}.")
+        if chosen and not options["dry_run"]:
+            self.stdout.write(
+                "A running worker, or server with MAIL_DISPATCHER=threads, takes them up within "
+                f"{settings.MAIL_SWEEP_INTERVAL} s; manage.py deliver_mail delivers them now."
+            )
+
+
+def choose(states: Collection[str], options: dict[str, Any]) -> tuple[list[int], Counter[str]]:
+    """Return the numbers of the messages to queue, and why how many others are left out."""
+    ids = set(options["id"])
+    messages = OutboxMessage.objects.filter(pk__in=ids) if ids else OutboxMessage.objects.filter(state__in=states)
+    if options["newer_than"]:
+        messages = messages.filter(created_at__gte=moment(options["newer_than"]))
+    if options["older_than"]:
+        messages = messages.filter(created_at__lt=moment(options["older_than"]))
+    recipient = address(options["to"])
+    chosen, left_out = [], Counter[str]()
+    rows = messages.order_by("pk").annotate(empty=Q(content=b"")).values_list("pk", "state", "empty", "recipients")
+    for pk, state, empty, recipients in rows.iterator():
+        # Not asked of the database: SQLite cannot look into a JSON list.
+        if recipient and recipient not in map(str.lower, recipients):
+            continue
+        ids.discard(pk)
+        if state not in states:
+            left_out[LEFT_OUT[state]] += 1
+        elif empty:
+            left_out["the body was pruned"] += 1
+        else:
+            chosen.append(pk)
+    left_out["not found, or ruled out by another option"] = len(ids)
+    return chosen, left_out
+
+
+def address(typed: str | None) -> str:
+    try:
+        return envelope_address(typed).lower() if typed else ""
+    except ValueError as error:
+        raise CommandError(str(error)) from None
+
+
+def moment(age: str) -> datetime:
+    """Return the time that is `age` ago."""
+    written = re.fullmatch(r"(\d{1,5})([mhd])", age)
+    if not written:
+        raise CommandError(f"{age!r} is no age: write 90m, 12h or 3d for minutes, hours or days.")
+    return timezone.now() - timedelta(**{AGE_UNITS[written[2]]: int(written[1])})
