@@ -208,6 +208,24 @@ def test_pauses_between_probes_grow_up_to_a_minute():
     worker.stop()
 
 
+def test_after_the_first_mail_that_gets_through_all_threads_go_on(relay, settings):
+    """The thread that probed would otherwise deliver the whole backlog alone."""
+    settings.MAIL_WORKERS = 2
+    relay.gate.clear()
+    for _ in range(40):
+        store()
+    worker = Worker()
+    worker._trouble = "down"
+    with running(worker):
+        relay.wait_until_in_data(1)
+        relay.gate.set()
+        relay.wait_for(1)
+        relay.gate.clear()
+        relay.wait_until_in_data(2)
+        relay.gate.set()
+        relay.wait_for(40)
+
+
 def test_threads_that_meet_the_same_trouble_do_not_prolong_the_pause():
     worker = Worker()
     for _ in range(4):
@@ -229,7 +247,7 @@ def test_an_error_that_lasts_is_told_once_and_tried_again_after_a_pause(relay, m
     monkeypatch.setattr(worker_module, "FIRST_PAUSE", 0.05)
     calls = []
 
-    def fail(stop):
+    def fail(stop, delivered):
         calls.append(stop)
         raise RuntimeError("always the same")
 
@@ -261,10 +279,10 @@ def test_a_failing_delivery_does_not_end_the_pool(relay, settings, monkeypatch, 
     failures = ["once"]
     original = worker_module.deliver_due
 
-    def fail_once(stop):
+    def fail_once(stop, delivered):
         if failures:
             raise RuntimeError(failures.pop())
-        return original(stop)
+        return original(stop, delivered)
 
     monkeypatch.setattr(worker_module, "deliver_due", fail_once)
     with running(Worker()):

@@ -30,9 +30,10 @@ RETRY_JITTER = 0.1  # of the pause, so that what failed together does not come b
 HINT_LIMITS = (1, RETRY_PAUSES[-1])  # s within which a reply's own "try again in …" is obeyed
 
 
-def deliver_due(stop: Callable[[], bool] = lambda: False) -> Counter[str]:
+def deliver_due(stop: Callable[[], bool] = lambda: False, delivered: Callable[[], None] = lambda: None) -> Counter[str]:
     """Deliver until nothing is due or `stop()`; return how many messages went to each state.
 
+    `delivered()` is called after each message that the relay has answered.
     Raise TransportUnavailable if the transport cannot be reached. It is opened before anything is claimed, so that a
     relay that is down costs no message an attempt.
     """
@@ -46,6 +47,7 @@ def deliver_due(stop: Callable[[], bool] = lambda: False) -> Counter[str]:
             if not claimed:
                 break
             states[deliver(claimed[0], transport, stop)] += 1
+            delivered()
     _release_connection()
     return states
 

@@ -116,8 +116,7 @@ class Worker:
 
     def _deliver(self) -> None:
         try:
-            if deliver_due(self._stopping.is_set):
-                self._note_recovery()
+            deliver_due(self._stopping.is_set, self._note_recovery)
         except TransportUnavailable as trouble:
             self._note_trouble(str(trouble))
         except Exception as error:  # an executor keeps exceptions to itself
@@ -156,6 +155,7 @@ class Worker:
             self._trouble, self._trouble_noted, self._pause = "", False, 0.0
         if trouble:
             logger.info("The relay takes mail again.")
+            self.wake()  # the other threads can go on
         if noted:
             RelayTrouble.objects.clear(new_transport().server.name)
 

@@ -1,0 +1,79 @@
+"""The points at which a worker of the drill dies."""
+
+import itertools
+import os
+import signal
+import smtplib
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import transaction
+
+from flasky.mail.models import OutboxMessage, OutboxMessageQuerySet, State
+
+
+@dataclass
+class Point:
+    """The end of a function's call, if its result and its arguments say that this is the moment."""
+
+    owner: type
+    name: str
+    is_the_moment: Callable[..., bool]
+    inside: Callable[[], AbstractContextManager[Any]] = nullcontext
+
+
+POINTS = {
+    "after the claim": Point(
+        OutboxMessageQuerySet,
+        "claim",
+        lambda claimed, *_, **__: bool(claimed),
+    ),
+    "during the dialogue": Point(
+        smtplib.SMTP,
+        "putcmd",
+        lambda _, verb, *__: verb.upper() in ("MAIL", "RCPT", "DATA"),
+    ),
+    "after the final dot": Point(
+        smtplib.SMTP,
+        "send",
+        lambda _, data: isinstance(data, bytes) and data.endswith(b"\r\n.\r\n"),
+    ),
+    "after 250, before the commit": Point(
+        OutboxMessage,
+        "finish",
+        lambda _, state, *__: state == State.SENT,
+    ),
+    "during renewal": Point(
+        OutboxMessageQuerySet,
+        "renew",
+        lambda *_: True,
+        inside=transaction.atomic,
+    ),
+}
+
+
+def die_at(point: Point, die: Callable[[], None]) -> None:
+    """Call `die` whenever the point is reached."""
+    original = getattr(point.owner, point.name)
+
+    def last_act(self: Any, *args: Any, **kwargs: Any) -> Any:
+        with point.inside():
+            result = original(self, *args, **kwargs)
+            if point.is_the_moment(result, *args, **kwargs):
+                die()
+        return result
+
+    setattr(point.owner, point.name, last_act)
+
+
+def kill_on_pass(number: int) -> Callable[[], None]:
+    """Return a function that kills this process the `number`-th time that it is called."""
+    passes = itertools.count(1)
+
+    def die() -> None:
+        if next(passes) == number:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return die

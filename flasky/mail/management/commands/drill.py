@@ -1,0 +1,85 @@
+import random
+import signal
+from argparse import ArgumentTypeError
+from shutil import get_terminal_size
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from flasky.mail.drill.conductor import Conductor, Plan
+from flasky.mail.drill.relay import Relay, random_faults, running
+from flasky.mail.drill.report import Report
+from flasky.mail.drill.scratch import NoScratchDatabase, scratch_database
+from flasky.mail.models import OutboxMessage
+
+MOST_COMPLAINTS = 20  # lines
+
+
+def positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise ArgumentTypeError("a whole number from 1 upwards")
+    return int(text)
+
+
+class Command(BaseCommand):
+    help = (
+        "Show that no mail gets lost: kill workers in the middle of their work, on your database server but in a "
+        "database of its own, against a relay of its own."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--kills", type=positive, default=20, help="how many workers to kill (20)")
+        parser.add_argument("--messages", type=positive, help="store at least so many (10 for each kill)")
+        parser.add_argument("--workers", type=positive, default=4, help="processes at a time (4)")
+        parser.add_argument("--threads", type=positive, default=4, help="in each process (4)")
+        parser.add_argument("--seed", type=int, help="repeat the choices of an earlier drill")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if not hasattr(signal, "SIGKILL"):
+            raise CommandError("The drill kills with SIGKILL and needs a POSIX system: Linux, macOS, or WSL.")
+        seed = random.randrange(1_000_000) if options["seed"] is None else options["seed"]
+        kills, workers, threads = options["kills"], options["workers"], options["threads"]
+        plan = Plan(kills, options["messages"] or 10 * kills, workers, threads, seed, options["verbosity"])
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.default_int_handler)
+        try:
+            self.drill(plan)
+        except NoScratchDatabase as error:
+            raise CommandError(str(error)) from None
+        except KeyboardInterrupt:
+            raise CommandError("The drill was stopped, and its database is removed.", returncode=130) from None
+
+    def drill(self, plan: Plan) -> None:
+        self.stdout.write(f"{plan.kills} kills, {plan.workers} workers with {plan.threads} threads, seed {plan.seed}")
+        with scratch_database(), running(Relay(random_faults(plan.seed))) as relay:
+            conductor = Conductor(plan, relay, self.show)
+            conductor.run()
+            report = Report(
+                stored=conductor.stored,
+                messages=list(OutboxMessage.objects.defer("content")),
+                accepted=relay.accepted,
+                unanswered=relay.unanswered,
+                threads=plan.threads,
+                kills=[kill.label for kill in conductor.kills],
+                recoveries=[kill.recovered_after for kill in conductor.kills if kill.recovered_after is not None],
+                seconds=conductor.seconds(),
+            )
+        self.show("", live=True)
+        self.stdout.write(f"\n{report}\n\n")
+        self.judge(conductor.complaints + report.complaints)
+
+    def judge(self, complaints: list[str]) -> None:
+        if len(complaints) > MOST_COMPLAINTS:
+            complaints[MOST_COMPLAINTS:] = [f"And {len(complaints) - MOST_COMPLAINTS} more."]
+        if complaints:
+            raise CommandError("\n".join(["The promise was broken.", *complaints]))
+        self.stdout.write("The promise held: nothing was lost, and nothing was repeated in silence.")
+
+    def show(self, line: str, live: bool = False) -> None:
+        """Write a line of progress. A live line is for a terminal only, and the next one takes its place."""
+        if self.stdout.isatty():
+            line = line[: get_terminal_size().columns - 1] if live else line
+            self.stdout.write(f"\r\033[K{line}", ending="" if live else "\n")
+        elif not live:
+            self.stdout.write(line)
+        self.stdout.flush()
