@@ -71,7 +71,7 @@ def test_the_list_says_that_a_relay_takes_no_mail_since_when_and_until_when(acto
     RelayTrouble.objects.note("relay.test:25", "relay.test refused the login <535>.", probe)
     trouble = RelayTrouble.objects.get()
     shown = read(actor.get(MESSAGES))
-    assert f"Mail waits since {trouble.since:%Y-%m-%d %H:%M:%S} UTC: relay.test refused the login <535>." in shown
+    assert f"Mail has waited since {trouble.since:%Y-%m-%d %H:%M:%S} UTC: relay.test refused the login <535>." in shown
     assert f"Next probe at {probe:%H:%M:%S} UTC." in shown
 
 

@@ -303,6 +303,6 @@ class RelayTrouble(models.Model):
 
     def __str__(self) -> str:
         return (
-            f"Mail waits since {self.since:%Y-%m-%d %H:%M:%S %Z}: {self.reason} "
+            f"Mail has waited since {self.since:%Y-%m-%d %H:%M:%S %Z}: {self.reason} "
             f"Next probe at {self.next_probe_at:%H:%M:%S %Z}."
         )
