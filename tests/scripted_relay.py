@@ -1,0 +1,138 @@
+"""An SMTP server that misbehaves as told, below the level of replies: silence, a dropped connection, a full buffer."""
+
+import contextlib
+import re
+import socket
+import socketserver
+import threading
+
+COMMANDS = {"connect": "220 relay.test ESMTP", "EHLO": "250 relay.test", "HELO": "250 relay.test", "DATA": "354 Go on"}
+
+
+class ScriptedRelay:
+    """Accept mail on a free port of 127.0.0.1; `accepted` are the Message-IDs for which it took responsibility.
+
+    `script` maps a moment to what happens when it comes. The moments are "connect", the verbs and CONTENT, the end of
+    the message; "reading" is the moment before the message's bytes are read, "idle" the one after an acceptance. A list
+    is used up one by one. What can happen: a reply (a text; None for the usual one), or one of the words
+
+        silence           say nothing, but go on listening until the other side hangs up
+        drop              hang up without a word
+        deaf              stop reading, so that the other side cannot get rid of its bytes
+        take and drop     at the end of the message: accept it, hang up before saying so
+        "… | drop"        say this, then hang up
+    """
+
+    def __init__(self, **script):
+        self.script = script
+        self.accepted = []
+        self.sessions = 0
+        self._lock = threading.Lock()
+        self._closing = threading.Event()
+        self._server = _Server(("127.0.0.1", 0), _Session)
+        self._server.relay = self
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))  # s between looks for the end
+
+    @property
+    def port(self):
+        return self._server.server_address[1]
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error):
+        self._closing.set()
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def behave(self):
+        self.script = {}
+
+    def next(self, moment):
+        said = self.script.get(moment)
+        if callable(said):
+            return said()
+        with self._lock:
+            return (said.pop(0) if said else None) if isinstance(said, list) else said
+
+    def accept(self, content):
+        found = re.search(rb"^Message-ID: *(\S+)", content, re.IGNORECASE | re.MULTILINE)
+        with self._lock:
+            self.accepted.append(found[1].decode() if found else "")
+
+    def wait_for_the_end(self):
+        self._closing.wait(60)
+
+
+class _Server(socketserver.ThreadingTCPServer):
+    allow_reuse_address = True
+    daemon_threads = True
+    request_queue_size = 64
+
+    def server_bind(self):
+        # A small window, so that a few megabytes are more than the two sides can buffer.
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        super().server_bind()
+
+
+class _HangUp(Exception):
+    pass
+
+
+class _Session(socketserver.StreamRequestHandler):
+    disable_nagle_algorithm = True
+
+    def handle(self):
+        self.relay = self.server.relay
+        with self.relay._lock:
+            self.relay.sessions += 1
+        with contextlib.suppress(_HangUp, OSError):
+            self.answer("connect", COMMANDS["connect"])
+            while line := self.rfile.readline():
+                verb = line.split()[0].decode("ascii", "replace").upper() if line.split() else ""
+                if verb == "DATA":
+                    self.take_content()
+                else:
+                    self.answer(verb, "221 Bye" if verb == "QUIT" else COMMANDS.get(verb, "250 Ok"))
+                if verb == "QUIT":
+                    return
+
+    def take_content(self):
+        if not self.answer("DATA", COMMANDS["DATA"]).startswith("354"):
+            return
+        self.answer("reading", "")
+        lines = []
+        while (line := self.rfile.readline()) != b".\r\n":
+            if not line:
+                return
+            lines.append(line)
+        usual = "250 2.0.0 Queued"
+        behaviour = self.relay.next("CONTENT") or usual
+        if behaviour == "take and drop" or behaviour.startswith("2"):
+            self.relay.accept(b"".join(lines))
+        self.do("drop" if behaviour == "take and drop" else behaviour)
+        if behaviour.startswith("2"):
+            self.answer("idle", "")
+
+    def answer(self, moment, usual):
+        """Do what the script says, or reply as usual; return the reply."""
+        return self.do(self.relay.next(moment) or usual)
+
+    def do(self, behaviour):
+        if behaviour == "silence":
+            while self.rfile.readline():
+                pass
+            raise _HangUp
+        if behaviour == "deaf":
+            self.relay.wait_for_the_end()
+            raise _HangUp
+        if behaviour == "drop":
+            raise _HangUp
+        reply, _, then = behaviour.partition(" | ")
+        if reply:
+            self.wfile.write(reply.encode() + b"\r\n")
+        if then == "drop":
+            raise _HangUp
+        return reply

@@ -1,0 +1,152 @@
+"""2,000 messages, four processes with two threads each, one table: each message is accepted exactly once."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections import Counter
+from contextlib import ExitStack, contextmanager
+from importlib.util import find_spec
+
+import pytest
+
+from tests.conftest import missing, wait_until
+from tests.scripted_relay import ScriptedRelay
+
+MESSAGES = 2000
+PROCESSES = 4
+THREADS = 2  # in each process
+
+STORE = f"""
+from flasky.mail.models import OutboxMessage
+from flasky.mail.wire import compose
+from django.core.mail import EmailMessage
+emails = [EmailMessage("Hi", "Hello", "ann@example.com", ["b@example.com"]) for _ in range({MESSAGES})]
+OutboxMessage.objects.bulk_create([OutboxMessage(**compose(email)) for email in emails], batch_size=500)
+print(*OutboxMessage.objects.values_list("message_id", flat=True))
+"""
+COUNT = """
+from collections import Counter
+from flasky.mail.models import Attempt, OutboxMessage
+messages = OutboxMessage.objects.values_list("state", "attempt_count", "possible_duplicate")
+print(dict(messages=Counter(messages), attempts=Counter(Attempt.objects.values_list("outcome", flat=True)),
+           workers=Attempt.objects.values("worker").distinct().count()))
+"""
+
+
+@contextmanager
+def sqlite(folder):
+    yield f"sqlite:///{folder / 'swarm.sqlite3'}"
+
+
+@contextmanager
+def postgresql(folder):
+    if find_spec("psycopg") is None:
+        missing("psycopg")
+    import psycopg
+
+    server = "postgres://postgres@127.0.0.1:5432/"
+    try:
+        connection = psycopg.connect(server, autocommit=True, connect_timeout=5)
+    except psycopg.OperationalError:
+        missing("a PostgreSQL server at 127.0.0.1:5432 that lets postgres in")
+    with connection, scratch_database(connection.execute) as name:
+        yield server + name
+
+
+@contextmanager
+def mariadb(folder):
+    if find_spec("MySQLdb") is None:
+        missing("mysqlclient")
+    import MySQLdb
+
+    try:
+        connection = MySQLdb.connect(host="127.0.0.1", port=3306, user="root", connect_timeout=5)
+    except MySQLdb.OperationalError:
+        missing("a MariaDB server at 127.0.0.1:3306 that lets root in")
+    with connection, connection.cursor() as cursor, scratch_database(cursor.execute) as name:
+        yield f"mysql://root@127.0.0.1:3306/{name}"
+
+
+@contextmanager
+def scratch_database(execute):
+    name = f"flasky_swarm_{os.getpid()}"
+    execute(f"DROP DATABASE IF EXISTS {name}")
+    execute(f"CREATE DATABASE {name}")
+    try:
+        yield name
+    finally:
+        execute(f"DROP DATABASE {name}")
+
+
+def one_start_for(relay, count):
+    """Keep all waiting for the greeting until `count` have connected: nobody begins before the others are there."""
+    started = threading.Event()
+
+    def greet():
+        if relay.sessions >= count:
+            started.set()
+        assert started.wait(60), f"only {relay.sessions} of {count} threads came"
+
+    return greet
+
+
+class Swarm:
+    """Processes that work on one table and hand over to one relay."""
+
+    def __init__(self, database_url, relay):
+        self.environment = {
+            **os.environ,
+            "DJANGO_SETTINGS_MODULE": "flasky.settings",
+            "DATABASE_URL": database_url,
+            "MAIL_TRANSPORT": "smtp",
+            "MAIL_SERVER": "127.0.0.1",
+            "MAIL_PORT": str(relay.port),
+            "MAIL_TIMEOUT": "60",
+            "MAIL_WORKERS": str(THREADS),
+        }
+
+    def manage(self, *arguments):
+        command = [sys.executable, "manage.py", *arguments]
+        finished = subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=100)
+        assert finished.returncode == 0, finished.stderr
+        return finished.stdout
+
+    def shell(self, script):
+        return self.manage("shell", "--verbosity", "0", "-c", script)
+
+    @contextmanager
+    def worker(self, log):
+        """Run a worker; it must end by itself after SIGTERM, and in order."""
+        command = [sys.executable, "manage.py", "deliver_mail", "--loop"]
+        with subprocess.Popen(command, env=self.environment, stdout=log, stderr=log) as process:
+            try:
+                yield
+                process.send_signal(signal.SIGTERM)
+                assert process.wait(60) == 0
+            finally:
+                process.kill()
+
+
+@pytest.mark.parametrize("database", [sqlite, postgresql, mariadb])
+def test_each_of_two_thousand_messages_is_accepted_exactly_once(database, tmp_path):
+    log = (tmp_path / "log").open("w+")
+    with database(tmp_path) as url, ScriptedRelay() as relay, log:
+        swarm = Swarm(url, relay)
+        relay.script = {"connect": one_start_for(relay, PROCESSES * THREADS)}
+        swarm.manage("migrate", "--verbosity", "0")
+        stored = swarm.shell(STORE).split()
+        assert len(set(stored)) == MESSAGES
+        with ExitStack() as workers:
+            for _ in range(PROCESSES):
+                workers.enter_context(swarm.worker(log))
+            wait_until(lambda: len(relay.accepted) >= MESSAGES, timeout=100)
+        assert Counter(relay.accepted) == Counter(stored)
+        assert eval(swarm.shell(COUNT), {"Counter": Counter}) == {
+            "messages": {("sent", 1, False): MESSAGES},
+            "attempts": {"accepted": MESSAGES},
+            "workers": PROCESSES * THREADS,
+        }
+        log.seek(0)
+        assert "ERROR" not in log.read()
