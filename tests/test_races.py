@@ -390,11 +390,6 @@ def test_a_worker_who_looks_before_the_requeue_is_written_finds_nothing():
     assert len(OutboxMessage.objects.claim(1)) == 1
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="queue_again() does not notice a delivery between its reading and its writing",
-)
 def test_a_requeue_that_is_slower_than_a_whole_delivery_forgets_no_acceptance():
     """Held, requeued by another, accepted for one of two, held again: the state is the one that was read."""
     email = EmailMessage("Hi", "Hello", "ann@example.com", ["b@example.com", "c@example.com"])
@@ -433,7 +428,6 @@ def test_a_pruning_that_is_slower_than_the_requeue_removes_nothing():
 # A database that goes away while a reply is recorded
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="_give_back() forgets the token before the commit")
 def test_a_reply_whose_recording_was_rolled_back_is_recorded_again_by_its_holder(relay):
     message, failures = store(), ["the server closed the connection"]
 
@@ -451,7 +445,6 @@ def test_a_reply_whose_recording_was_rolled_back_is_recorded_again_by_its_holder
     assert len(relay.mails) == 1
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="_record() takes its own commit for somebody else's")
 def test_a_reply_whose_recording_was_not_confirmed_is_not_called_too_late(relay, monkeypatch):
     """The database has committed, but the connection broke before it could say so."""
     message, commit, failures = store(), type(connections["default"]).commit, ["the server closed the connection"]

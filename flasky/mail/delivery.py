@@ -8,6 +8,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from copy import copy
 from datetime import datetime, timedelta
 from typing import TypeVar
 
@@ -61,6 +62,7 @@ def deliver(message: OutboxMessage, transport: Transport, stop: Callable[[], boo
         secured=transport.server.security != "none",
         logged_in=transport.server.logged_in,
         worker=_me(),
+        claim_token=message.claim_token,
     )
     with kept(message.claim_token):
         # Nobody holds a database connection while waiting for a server that may take its time.
@@ -70,11 +72,12 @@ def deliver(message: OutboxMessage, transport: Transport, stop: Callable[[], boo
             replies = _replies(message, transport)
         except TransportUnavailable:
             # Behind the others that are due: if it is this message that upsets the relay, they still get through.
-            _insist(lambda: message.release(timezone.now()), stop)
+            _insist(lambda: copy(message).release(timezone.now()), stop)
             raise
         attempt.seconds = time.monotonic() - started
         attempt.outcome, attempt.reply = _outcome(replies), _summary(replies)
-        return _insist(lambda: _record(message, attempt, replies), stop)
+        # On a copy each time: a transaction that is rolled back does not restore what Python remembers.
+        return _insist(lambda: _record(copy(message), attempt, replies), stop)
 
 
 def _me() -> str:
@@ -145,6 +148,9 @@ def _record(message: OutboxMessage, attempt: Attempt, replies: dict[str, Reply])
     with transaction.atomic(using=_alias()):
         still_ours = _finish(message, attempt.reply, _wish(replies))
         if not still_ours:
+            if message.attempts.filter(claim_token=attempt.claim_token).exists():
+                # Our own commit, whose confirmation was lost with the connection.
+                return OutboxMessage.objects.values_list("state", flat=True).get(pk=message.pk)
             attempt.outcome = Attempt.Outcome.LATE
         attempt.pk = None  # the try before this one may have been rolled back
         attempt.save(force_insert=True)

@@ -209,9 +209,9 @@ class OutboxMessage(models.Model):
         kept = {address: outcome for address, outcome in self.outcomes.items() if outcome["accepted"]}
         now = timezone.now()
         fresh = {"state": State.QUEUED, "queued_at": now, "next_attempt_at": now, "finished_at": None, "lost_claims": 0}
-        # Its body may have been pruned since it was read.
-        as_read = OutboxMessage.objects.filter(pk=self.pk, state=self.state).with_body()
-        return bool(as_read.update(**fresh, outcomes=kept))
+        # Since it was read, its body may have been pruned, or somebody else may have queued it and it went out.
+        as_read = OutboxMessage.objects.filter(pk=self.pk, state=self.state, attempt_count=self.attempt_count)
+        return bool(as_read.with_body().update(**fresh, outcomes=kept))
 
     def _give_back(self, counted: bool = False, expired: bool = False, **changes: Any) -> bool:
         changes |= {
@@ -266,6 +266,7 @@ class Attempt(models.Model):
     secured = models.BooleanField(default=False)
     logged_in = models.BooleanField(default=False)
     worker = models.CharField(max_length=255, blank=True)  # host, process, thread
+    claim_token = models.UUIDField(null=True, blank=True)  # of the claim whose holder wrote this
 
     class Meta:
         ordering = ["pk"]
