@@ -108,6 +108,9 @@ def database(url):
         options.update(transaction_mode="IMMEDIATE", timeout=20, init_command="PRAGMA journal_mode=WAL")  # timeout: s
     else:
         options.setdefault("connect_timeout", 5)  # s
+        if description["ENGINE"].endswith("mysql"):
+            # Leases are reckoned by the server's clock; its local time jumps twice a year.
+            options["init_command"] = "SET time_zone = '+00:00'"
         description["CONN_HEALTH_CHECKS"] = True
     return description
 

@@ -1,7 +1,9 @@
 """A name typed in the browser becomes an e-mail at a real SMTP server: whole journeys through real processes."""
 
+import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -203,6 +205,35 @@ def test_an_asgi_server_that_is_stopped_finishes_the_mail_on_the_wire(tmp_path, 
         wait_until(lambda: not accepts_connections(served.url))
         smtp_server.gate.set()
     assert site.count("OutboxMessage", state="sent") == 1
+
+
+@pytest.mark.parametrize("options", [[], ["--noreload"]], ids=["with autoreload", "without autoreload"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "Ctrl-C"])
+def test_a_development_server_that_is_stopped_finishes_the_mail_on_the_wire(tmp_path, smtp_server, options, number):
+    site = Site(tmp_path, smtp_server, DEBUG="True")
+    site.manage("migrate")
+    site.url = f"http://127.0.0.1:{free_port()}"
+    smtp_server.gate.clear()
+    command = [sys.executable, "manage.py", "runserver", site.url.removeprefix("http://"), *options]
+    with subprocess.Popen(command, env=site.environment, start_new_session=True, stderr=subprocess.DEVNULL) as server:
+        wait_until(lambda: accepts_connections(site.url))
+        Visitor(site).submit("Ann")
+        smtp_server.wait_until_in_data(1)
+        if number == signal.SIGINT:
+            os.killpg(server.pid, number)  # a terminal sends it to all
+        else:
+            server.send_signal(number)
+        with pytest.raises(subprocess.TimeoutExpired):  # it does not leave the mail behind
+            server.wait(1)
+        smtp_server.gate.set()
+        server.wait(30)
+    assert site.count("OutboxMessage", state="sent") == 1
+
+
+def free_port():
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        return unused.getsockname()[1]
 
 
 class Uvicorn:
