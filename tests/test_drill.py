@@ -4,7 +4,6 @@ import signal
 import smtplib
 import subprocess
 import sys
-import time
 from collections import Counter
 
 import pytest
@@ -16,7 +15,7 @@ from flasky.mail.drill.points import POINTS, die_at, kill_on_pass
 from flasky.mail.drill.relay import DELAYS, Fault, Relay, random_faults, running
 from flasky.mail.drill.report import Report
 from flasky.mail.models import OutboxMessage, State
-from tests.conftest import use_relay
+from tests.conftest import use_relay, wait_until
 
 SMALL = ("--workers", "2", "--threads", "2", "--messages", "20", "--seed", "3")
 
@@ -175,7 +174,7 @@ def test_each_point_is_where_its_name_says(settings, deadly, label, accepted):
         use_relay(settings, relay)
         with pytest.raises(Died):
             delivery.deliver_due()
-        wait_for(lambda: len(relay.accepted) == accepted)
+        wait_until(lambda: len(relay.accepted) == accepted)
         assert sum(relay.accepted.values()) == accepted
     assert OutboxMessage.objects.get().state == State.SENDING
 
@@ -207,7 +206,7 @@ def send_once(fault, at):
     faults = {at: fault}
     with running(Relay(lambda point: faults.pop(point, None))) as relay:
         told = dialogue(relay.port)
-        wait_for(lambda: not faults)
+        wait_until(lambda: not faults)
     return relay, told
 
 
@@ -222,12 +221,6 @@ def dialogue(port):
         return "nothing"
     except (smtplib.SMTPRecipientsRefused, smtplib.SMTPResponseException):
         return "refused"
-
-
-def wait_for(happened, timeout=10):
-    deadline = time.monotonic() + timeout
-    while not happened() and time.monotonic() < deadline:
-        time.sleep(0.01)
 
 
 VERBS = ("EHLO", "MAIL", "RCPT", "DATA")
