@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import missing
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -73,7 +75,7 @@ def test_the_environment_file_gets_a_random_key_and_is_never_overwritten(project
 
 def test_make_says_when_there_is_no_python(tmp_path):
     if not shutil.which("make"):
-        pytest.skip("make is not here")
+        missing("make")
     shutil.copy(ROOT / "Makefile", tmp_path)
     command = ["make", "run", "PYTHON=/no/such/python"]
     finished = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)

@@ -135,7 +135,8 @@ class Command(BaseCommand):
         if self.trouble:
             raise CommandError(f"{self.trouble} Nothing is lost: the mail waits in the outbox.")
         if left := what_is_left(states[State.FAILED]):
-            raise CommandError(f"Not everything is delivered: {', '.join(left)}.")
+            again = " The admin shows why; manage.py requeue_mail tries again." if states[State.FAILED] else ""
+            raise CommandError(f"Not everything is delivered: {', '.join(left)}.{again}")
 
 
 def states_of_what_was_tried_after(last_attempt: int) -> Counter[str]:

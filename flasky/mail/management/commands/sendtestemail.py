@@ -105,7 +105,10 @@ class Command(BaseCommand):
                 "`manage.py deliver_mail` delivers it now; without --queue you see what the relay says."
             )
         else:
-            raise CommandError(f"Message {message.pk} is {state}: {message.last_reply}")
+            raise CommandError(
+                f"Message {message.pk} is {state}: {message.last_reply}\n"
+                "The admin's outbox shows its history; without --queue you see which setting to look at."
+            )
 
 
 def sample_context() -> dict[str, Any]:
