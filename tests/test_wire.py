@@ -1,11 +1,15 @@
 """flasky.mail.wire: between Django's emails and RFC 5322 bytes."""
 
+import re
 from datetime import datetime, timezone
 from email.mime.image import MIMEImage
+from email.utils import parseaddr
 
 import pytest
 from django.core.mail import EmailMessage, EmailMultiAlternatives
-from hypothesis import given
+from django.core.mail.message import EmailAlternative, sanitize_address
+from django.utils.functional import lazystr
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from flasky.mail import wire
@@ -91,6 +95,37 @@ def test_an_address_that_smtp_cannot_carry_is_refused(address):
 def test_a_line_break_in_a_header_is_refused(field):
     with pytest.raises(ValueError, match=r"newline|Invalid address"):
         wire.compose(an_email(**{field: "a@example.com\r\nBcc: eve@example.com"}))
+
+
+@pytest.mark.parametrize("line_break", ["\n", "\r", "\x0b", "\x0c", "\x1c", "\x1d", "\x1e"])
+@pytest.mark.parametrize("attachments", [[], [("notes.txt", "notes", "text/plain")]])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"subject": "Hi{}Bcc : eve@example.com"},
+        {"subject": "Grüße{}Bcc : eve@example.com"},
+        {"reply_to": ["a@example.com{}Bcc : eve@example.com"]},
+        {"headers": {"X-Kind": "welcome{}Bcc : eve@example.com"}},
+        {"headers": {"From": "a@example.com{}Bcc : eve@example.com"}},
+        {"headers": {"X-Kind{}Bcc": "eve@example.com"}},
+    ],
+)
+def test_no_character_that_ends_a_line_anywhere_gets_into_a_header(fields, attachments, line_break):
+    """Python's folding takes \\v and \\f for line ends, and what follows them would be a header, or the body."""
+
+    def filled(value):
+        if isinstance(value, str):
+            return value.format(line_break)
+        return {filled(k): filled(v) for k, v in value.items()} if isinstance(value, dict) else list(map(filled, value))
+
+    with pytest.raises(ValueError, match="newline"):
+        wire.compose(an_email(**filled(fields), attachments=attachments))
+
+
+@pytest.mark.parametrize("name", ["", "X Kind", "X:Kind", "X-Küche"])
+def test_a_name_that_no_header_can_have_is_refused(name):
+    with pytest.raises(ValueError, match="header"):
+        wire.compose(an_email(headers={name: "1"}))
 
 
 @pytest.mark.parametrize("field", ["subject", "from_email", "body"])
@@ -219,6 +254,121 @@ def test_an_html_only_email_has_no_text_body():
     email.content_subtype = "html"
     parsed = wire.parse(wire.compose(email)["content"])
     assert (wire.text_body(parsed), wire.html_body(parsed)) == ("", "<p>Hello</p>")
+
+
+def djangos(email):
+    """The wire form that Django makes, with the boundary hidden, which is random."""
+    return without_boundary(email.message().as_bytes(linesep="\r\n"))
+
+
+def without_boundary(content):
+    return re.sub(rb"={15}\d+==", b"BOUNDARY", content)
+
+
+HTML = EmailAlternative("<p>Hello</p>", "text/html")
+FIXED = {"Message-ID": "<1@example.com>", "Date": "Sun, 22 Nov 2026 17:00:00 +0000"}
+any_text = st.text(st.characters(exclude_categories=["Cs"]), max_size=2000)
+one_line = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\n\r\v\f\x1c\x1d\x1e"), max_size=200)
+addresses = st.builds(
+    '"{}" <{}@{}>'.format, st.text("Añ日 ,.'()", max_size=90), st.just("a.b+c"), st.just("bücher.example")
+)
+
+
+@given(one_line, any_text, any_text, addresses, st.lists(addresses, max_size=4), one_line)
+@example("y" * 69, "x" * 998, "ß" * 499, "a@example.com", [], "z" * 70)  # lines as long as they may be
+@example("y" * 70, "x" * 998, "x" * 999, "a@example.com", [], "z" * 71)  # and longer
+@example("  two  spaces  ", "x" * 999, "ß" * 500, "a@example.com", [], "\t")
+@example("Hi", "\r\n\r\n\n.\r\r", "From me\n--\n", "a@example.com", ["b@example.com"] * 5, "x y")
+@example("Hi", "", "<p>Hello</p>", "a@example.com", ["b@example.com"], "")
+def test_an_email_has_the_bytes_that_django_would_give_it(subject, text, html, sender, others, value):
+    """Ordinary mails are written without the email package; nobody can tell from the result."""
+    fields = {"subject": subject, "from_email": sender, "cc": others, "reply_to": others[:1]}
+    headers = {**FIXED, "X-Kind": value, "to": "ignored", "Cc": sender} if others else {**FIXED, "X-Kind": value}
+    for email in (
+        an_email(body=text, headers=headers, **fields),
+        an_email(body=text, headers=headers, **fields, alternatives=[(html, "text/html")]),
+    ):
+        assert without_boundary(wire.wire_form(email)[0]) == djangos(email)
+
+
+@pytest.mark.parametrize("subject", ["Hi", "Grüße", "A subject of more than one line " * 4])
+def test_an_ordinary_email_is_written_without_djangos_message(subject, monkeypatch):
+    """It takes ten times as long."""
+    email = an_email(subject=subject, from_email="Zoë <zoe@example.com>", alternatives=[("<p>ß</p>", "text/html")])
+    monkeypatch.setattr(EmailMessage, "message", lambda self: pytest.fail("message() was called"))
+    content = wire.compose(email)["content"]
+    assert wire.header(wire.parse(content), "Subject").split() == subject.split()
+
+
+class Branded(EmailMultiAlternatives):
+    def message(self):
+        message = super().message()
+        message["X-Brand"] = "Flasky"
+        del message["Message-ID"]
+        message["Message-ID"] = "<brand@example.com>"
+        return message
+
+
+def test_an_email_class_with_its_own_message_keeps_it():
+    fields = wire.compose(Branded("Hi", "Hello", "a@example.com", ["b@example.com"]))
+    assert wire.parse(fields["content"])["X-Brand"] == "Flasky"
+    assert fields["message_id"] == "<brand@example.com>"
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"encoding": "iso-8859-1", "body": "Grüße"},
+        {"alternative_subtype": "related"},
+        {"content_subtype": "enriched"},
+        {"body": lazystr("Later")},
+        {"body": ""},
+        {"attachments": [("notes.txt", "notes", "text/plain")]},
+        {"alternatives": [HTML, EmailAlternative("BEGIN:VCALENDAR", "text/calendar; method=REQUEST")]},
+        {"alternatives": [EmailAlternative("BEGIN:VCALENDAR", "text/calendar")]},
+    ],
+)
+def test_what_is_out_of_the_ordinary_is_left_to_django(attributes):
+    email = an_email(headers=FIXED, alternatives=[HTML])
+    vars(email).update(attributes)
+    assert without_boundary(wire.compose(email)["content"]) == djangos(email)
+
+
+def test_an_email_that_was_given_its_own_message_keeps_it():
+    email, other = an_email(), an_email(subject="Other", headers=FIXED)
+    email.message = other.message
+    assert wire.header(wire.parse(wire.compose(email)["content"]), "Subject") == "Other"
+
+
+def test_a_charset_of_the_project_is_kept(settings):
+    settings.DEFAULT_CHARSET = "iso-8859-1"
+    content = wire.compose(an_email(body="Grüße"))["content"]
+    assert b"iso-8859-1" in content
+    assert wire.text_body(wire.parse(content)).strip() == "Grüße"
+
+
+@pytest.mark.parametrize("field", ["subject", "body"])
+def test_half_a_character_is_refused(field):
+    with pytest.raises(ValueError, match="surrogates not allowed"):
+        wire.compose(an_email(**{field: "\ud83c"}))
+
+
+@given(
+    st.lists(
+        st.sampled_from(["a", "Ann", " ", "<", ">", "@", ".", "_", "-", '"', "=?", "x.de", "a@x.de", "ü", "b" * 63])
+    )
+)
+@example(["Ann", " ", "<", "a@x.de", ">"])
+@example(['"', "Ann", " ", "Ann", '"', " ", "<", "a@x.de", ">"])
+@example(['"', "Ann", " ", "<", "a@x.de", ">"])
+@example(["a", "@", "b" * 63, "b"])
+def test_an_address_read_without_a_parser_is_what_the_parser_reads(pieces):
+    address = "".join(pieces)
+    try:
+        bare = wire.envelope_address(address)
+    except ValueError:
+        return
+    assert bare == parseaddr(sanitize_address(address, "utf-8"))[1]
 
 
 printable = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="\u2028\u2029"), max_size=200)
