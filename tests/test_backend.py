@@ -3,7 +3,9 @@
 import pytest
 from django.core import mail
 from django.core.mail import EmailMessage, get_connection, mail_admins, send_mail
-from django.db import transaction
+from django.db import DatabaseError, connection, transaction
+from django.db.transaction import TransactionManagementError
+from django.test.utils import CaptureQueriesContext
 
 from flasky.mail import dispatchers
 from flasky.mail.models import OutboxMessage, State
@@ -42,6 +44,63 @@ def test_a_batch_is_stored_whole_or_not_at_all():
     with pytest.raises(ValueError, match="newlines"):
         get_connection().send_messages([an_email(), an_email("line\nbreak")])
     assert not OutboxMessage.objects.exists()
+
+
+@pytest.fixture
+def second_fails():
+    """The database breaks off when the second message of a batch has been inserted."""
+
+    def fail(execute, sql, parameters, many, context):
+        result = execute(sql, parameters, many, context)
+        if sql.startswith("INSERT") and "Two" in parameters:
+            raise DatabaseError("the disk is full")
+        return result
+
+    with connection.execute_wrapper(fail):
+        yield
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_batch_that_fails_halfway_leaves_nothing(second_fails, wakes):
+    with pytest.raises(DatabaseError):
+        get_connection().send_messages([an_email("One"), an_email("Two")])
+    assert not OutboxMessage.objects.exists()
+    assert wakes == []
+
+
+def test_a_failure_that_is_to_be_silent_leaves_the_callers_transaction_usable(second_fails):
+    with transaction.atomic():
+        assert get_connection(fail_silently=True).send_messages([an_email("One"), an_email("Two")]) == 0
+        an_email("Three").send()
+    assert [message.subject for message in OutboxMessage.objects.all()] == ["Three"]
+
+
+def test_another_failure_ends_the_callers_transaction_as_that_of_any_save_does(second_fails):
+    with transaction.atomic():
+        with pytest.raises(DatabaseError):
+            get_connection().send_messages([an_email("One"), an_email("Two")])
+        with pytest.raises(TransactionManagementError):
+            an_email("Three").send()
+        transaction.set_rollback(True)
+    assert not OutboxMessage.objects.exists()
+
+
+def statements(action):
+    with CaptureQueriesContext(connection) as queries:
+        action()
+    return [query["sql"].split()[0] for query in queries]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_storing_asks_the_database_for_no_more_than_it_must():
+    """One INSERT is a transaction by itself."""
+    batch = [an_email("One"), an_email("Two")]
+    assert statements(an_email().send) == ["INSERT"]
+    assert statements(lambda: get_connection().send_messages(batch)) == ["BEGIN", "INSERT", "INSERT", "COMMIT"]
+    assert statements(lambda: get_connection().send_messages([])) == []
+    with transaction.atomic():
+        assert statements(an_email().send) == ["INSERT"]
+        assert statements(lambda: an_email().send(fail_silently=True)) == ["SAVEPOINT", "INSERT", "RELEASE"]
 
 
 def test_an_email_to_nobody_is_not_stored():

@@ -2,14 +2,17 @@
 
 import logging
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
 from django.core.mail import EmailMessage
 from django.core.mail.backends.base import BaseEmailBackend
 from django.db import connections, router, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from flasky.mail import dispatchers
 from flasky.mail.models import OutboxMessage
+from flasky.mail.statements import insert
 from flasky.mail.wire import compose
 
 logger = logging.getLogger(__name__)
@@ -37,17 +40,21 @@ class OutboxEmailBackend(BaseEmailBackend):
         # Composed before the transaction: SQLite would keep all other writers waiting meanwhile.
         messages = [OutboxMessage(**compose(email)) for email in emails]
         using = router.db_for_write(OutboxMessage)
-        with transaction.atomic(using=using):
+        connection = connections[using]
+        # One INSERT is a transaction by itself; BEGIN and COMMIT would be two more journeys to the database.
+        is_atomic = len(messages) < 2 and connection.get_autocommit()
+        # As with any save(), a database error dooms the caller's transaction, but not if he wants to hear of none.
+        with nullcontext() if is_atomic else transaction.atomic(using=using, savepoint=self.fail_silently):
             for email, message in zip(emails, messages, strict=True):
-                message.save(using=using, force_insert=True)
+                insert(message, using)
                 email.outbox_message = message  # type: ignore[attr-defined]
             if messages:
-                _wake_after_commit(using)
+                _wake_after_commit(connection)
         return len(messages)
 
 
-def _wake_after_commit(using: str) -> None:
+def _wake_after_commit(connection: BaseDatabaseWrapper) -> None:
     """Wake once for a whole transaction, however many emails it sends."""
-    waiting: list[Any] = connections[using].run_on_commit
+    waiting: list[Any] = connection.run_on_commit
     if not any(dispatchers.wake in callback for callback in waiting):
-        transaction.on_commit(dispatchers.wake, using=using, robust=True)
+        connection.on_commit(dispatchers.wake, robust=True)

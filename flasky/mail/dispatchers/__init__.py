@@ -6,12 +6,15 @@ more.
 """
 
 import logging
+from functools import cache
 from importlib import import_module
 from typing import Any
 
 from django.conf import settings
 
 logger = logging.getLogger(__name__)
+
+_module = cache(import_module)  # every mail asks
 
 
 def wake() -> None:
@@ -21,7 +24,7 @@ def wake() -> None:
     be mailed, without end.
     """
     try:
-        import_module(settings.MAIL_DISPATCHER).wake()
+        _module(settings.MAIL_DISPATCHER).wake()
     except Exception:
         logger.exception("%s could not be woken; the next sweep finds the mail.", settings.MAIL_DISPATCHER)
 
@@ -29,10 +32,10 @@ def wake() -> None:
 def serve(**signal: Any) -> None:
     """Begin to deliver in this process, if that is the dispatcher's way; no request fails because it cannot."""
     try:
-        import_module(settings.MAIL_DISPATCHER).serve()
+        _module(settings.MAIL_DISPATCHER).serve()
     except Exception:
         logger.exception("%s could not be started; the next request tries again.", settings.MAIL_DISPATCHER)
 
 
 def stop() -> None:
-    import_module(settings.MAIL_DISPATCHER).stop()
+    _module(settings.MAIL_DISPATCHER).stop()
