@@ -82,6 +82,9 @@ def addresses(value):
     return [f'"{quote(name)}" <{address}>' if name else address for name, address in pairs] or [value]
 
 
+# Of PostgreSQL connections, for each process: whoever waits for a mail server or a visitor holds none meanwhile.
+POOL = {"min_size": 0, "max_size": 20, "timeout": 10, "max_idle": 60}  # timeout and max_idle: s
+
 DATABASE_DRIVERS = {"postgresql": ("psycopg", "'psycopg[binary,pool]'"), "mysql": ("MySQLdb", "mysqlclient")}
 
 
@@ -111,6 +114,8 @@ def database(url):
         if description["ENGINE"].endswith("mysql"):
             # Leases are reckoned by the server's clock; its local time jumps twice a year.
             options["init_command"] = "SET time_zone = '+00:00'"
+        elif find_spec("psycopg_pool") and not description.get("CONN_MAX_AGE"):  # Django has the one or the other
+            options["pool"] = dict(POOL)
         description["CONN_HEALTH_CHECKS"] = True
     return description
 

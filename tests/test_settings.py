@@ -180,3 +180,10 @@ def test_check_deploy_is_clean_with_https(run):
     variables = {"SECRET_KEY": "k" * 25 + "0123456789abcdefghijklmnopqrstuv", "ALLOWED_HOSTS": "example.com"}
     finished = run("manage.py", "check", "--deploy", "--fail-level", "WARNING", **variables)
     assert finished.returncode == 0, finished.stderr
+
+
+def test_postgresql_connections_are_pooled_where_the_pool_is_installed(values):
+    pytest.importorskip("psycopg_pool")
+    [databases] = values("DATABASES", DATABASE_URL="postgres://me@127.0.0.1/flasky")
+    assert databases["default"]["OPTIONS"]["pool"]["max_size"] == 20
+    assert "CONN_MAX_AGE" not in databases["default"]  # Django refuses both at once
