@@ -6,7 +6,7 @@ import socket
 import socketserver
 import threading
 
-COMMANDS = {"connect": "220 relay.test ESMTP", "EHLO": "250 relay.test", "HELO": "250 relay.test", "DATA": "354 Go on"}
+COMMANDS = {"connect": "220 relay.test ESMTP", "HELO": "250 relay.test", "DATA": "354 Go on", "QUIT": "221 Bye"}
 
 
 class ScriptedRelay:
@@ -23,7 +23,8 @@ class ScriptedRelay:
         "… | drop"        say this, then hang up
     """
 
-    def __init__(self, **script):
+    def __init__(self, pipelining=False, **script):
+        self.greeting = "250-relay.test\r\n250 PIPELINING" if pipelining else "250 relay.test"
         self.script = script
         self.accepted = []
         self.sessions = 0
@@ -88,6 +89,7 @@ class _Session(socketserver.StreamRequestHandler):
         self.relay = self.server.relay
         with self.relay._lock:
             self.relay.sessions += 1
+        self.has_sender = self.is_for_somebody = False
         with contextlib.suppress(_HangUp, OSError):
             self.answer("connect", COMMANDS["connect"])
             while line := self.rfile.readline():
@@ -95,12 +97,26 @@ class _Session(socketserver.StreamRequestHandler):
                 if verb == "DATA":
                     self.take_content()
                 else:
-                    self.answer(verb, "221 Bye" if verb == "QUIT" else COMMANDS.get(verb, "250 Ok"))
+                    self.follow(verb, self.answer(verb, self.usual_reply_to(verb)))
                 if verb == "QUIT":
                     return
 
+    def usual_reply_to(self, verb):
+        if verb == "RCPT" and not self.has_sender:
+            return "503 5.5.1 From whom?"
+        return self.relay.greeting if verb == "EHLO" else COMMANDS.get(verb, "250 Ok")
+
+    def follow(self, verb, reply):
+        if verb == "MAIL":
+            self.has_sender, self.is_for_somebody = reply.startswith("250"), False
+        elif verb == "RCPT":
+            self.is_for_somebody |= reply.startswith("250")
+        elif verb == "RSET":
+            self.has_sender = self.is_for_somebody = False
+
     def take_content(self):
-        if not self.answer("DATA", COMMANDS["DATA"]).startswith("354"):
+        usual = COMMANDS["DATA"] if self.is_for_somebody else "503 5.5.1 For whom?"
+        if not self.answer("DATA", usual).startswith("354"):
             return
         self.answer("reading", "")
         lines = []
@@ -109,7 +125,8 @@ class _Session(socketserver.StreamRequestHandler):
                 return
             lines.append(line)
         usual = "250 2.0.0 Queued"
-        behaviour = self.relay.next("CONTENT") or usual
+        behaviour = self.relay.next("CONTENT") or (usual if self.is_for_somebody else "554 5.5.1 For whom?")
+        self.has_sender = self.is_for_somebody = False
         if behaviour == "take and drop" or behaviour.startswith("2"):
             self.relay.accept(b"".join(lines))
         self.do("drop" if behaviour == "take and drop" else behaviour)

@@ -41,7 +41,7 @@ class SmtpServer:
     up one by one. While `gate` is clear, an answer to the end of DATA is held back.
     """
 
-    def __init__(self, tls_context=None, starttls_context=None, login=None, port=0):
+    def __init__(self, tls_context=None, starttls_context=None, login=None, port=0, pipelining=False):
         self.mails = []
         self.replies = {}
         self.sessions = 0
@@ -51,6 +51,7 @@ class SmtpServer:
         self.in_data = self.most_in_data = 0
         self._arrived = threading.Condition()
         self._login = login
+        self._pipelining = pipelining  # aiosmtpd takes commands in groups, but does not say so
         options = {"auth_require_tls": tls_context is None and starttls_context is not None}
         if login:
             options |= {"authenticator": self._authenticate, "auth_required": True}
@@ -101,7 +102,7 @@ class SmtpServer:
 
     async def handle_EHLO(self, server, session, envelope, hostname, responses):
         session.host_name = hostname
-        return responses
+        return [responses[0], *["250-PIPELINING"] * self._pipelining, *responses[1:]]
 
     async def handle_MAIL(self, server, session, envelope, address, options):
         if reply := self._scripted("MAIL", server):

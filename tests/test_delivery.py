@@ -4,7 +4,7 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 from django.core.mail import EmailMessage
-from django.db import connection
+from django.db import DatabaseError, connection
 from django.utils.timezone import now as timezone_now
 from hypothesis import given
 from hypothesis import strategies as st
@@ -147,7 +147,7 @@ def test_a_relay_that_is_down_costs_no_message_an_attempt(settings, smtp_server)
 def test_a_relay_that_goes_away_between_two_mails_costs_no_attempt(relay, settings, monkeypatch):
     """The second mail is claimed already when the connection turns out to be gone for good."""
     first, second = store(), store()
-    monkeypatch.setattr(transports, "KEEP_MAILS", 1)
+    monkeypatch.setattr(transports.base, "KEEP_MAILS", 1)
     original = transports.Transport.open
 
     def open_once(transport):
@@ -165,7 +165,7 @@ def test_a_relay_that_goes_away_between_two_mails_costs_no_attempt(relay, settin
 
 def test_one_message_that_cannot_be_handled_does_not_stop_the_others(relay, caplog):
     broken, fine = store(subject="broken"), store(subject="fine")
-    OutboxMessage.objects.filter(pk=broken.pk).update(recipients=[17])
+    OutboxMessage.objects.filter(pk=broken.pk).update(recipients=["ö@example.com"])
     deliver_due()
     broken.refresh_from_db()
     fine.refresh_from_db()
@@ -179,7 +179,7 @@ def test_a_claim_that_was_taken_over_meanwhile_is_only_noted_in_the_history(rela
     [claimed] = OutboxMessage.objects.claim(1)
     OutboxMessage.objects.update(claim_token=None, state=State.QUEUED)
     with transports.borrow() as transport:
-        assert delivery.deliver(claimed, transport) == "lost"
+        assert list(delivery.deliver([claimed], transport)) == ["lost"]
     message.refresh_from_db()
     assert message.state == State.QUEUED
     attempt = message.attempts.get()
@@ -195,18 +195,20 @@ def test_stop_claims_nothing_more(relay):
 
 
 def test_no_database_connection_is_held_while_waiting_for_the_relay(relay, monkeypatch):
-    """Otherwise a slow relay would pin one connection for each thread."""
-    seen = []
+    """Otherwise a slow relay would pin one connection for each thread; a SQLite file is no server's resource."""
+    held = []
     original = transports.SmtpTransport.deliver
 
-    def look(transport, message):
-        seen.append(connection.connection)
-        return original(transport, message)
+    def look(*arguments):
+        held.append(connection.in_atomic_block or (connection.connection and connection.vendor != "sqlite"))
+        return original(*arguments)
 
     monkeypatch.setattr(transports.SmtpTransport, "deliver", look)
-    store()
+    for _ in range(5):
+        store()
     deliver_due()
-    assert seen == [None]
+    assert len(held) == 5
+    assert not any(held)
 
 
 def test_the_log_names_no_full_address(relay, capsys):
@@ -246,3 +248,78 @@ def test_the_relays_wish_is_obeyed_within_limits(hint, pause):
 def test_a_next_attempt_is_always_later_and_within_a_day(age):
     wait = next_attempt_at(NOW - timedelta(seconds=age), NOW) - NOW
     assert timedelta(0) < wait < timedelta(days=1)
+
+
+def claim_three(relay):
+    for _ in range(3):
+        store()
+    return OutboxMessage.objects.claim(3)
+
+
+def marks_after_the_lease():
+    OutboxMessage.objects.filter(state=State.SENDING).update(lease_expires_at=timezone_now() - timedelta(seconds=1))
+    OutboxMessage.objects.release_expired()
+    return list(OutboxMessage.objects.order_by("pk").values_list("state", "possible_duplicate"))
+
+
+def test_what_breaks_off_during_a_dialogue_leaves_the_claim_to_its_lease(relay, monkeypatch):
+    """Only the lease's end can tell that the message on the wire is in doubt, and the others are not."""
+    claim = claim_three(relay)
+
+    def interrupt(transport, *arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(transports.SmtpTransport, "_leave_ready", interrupt)
+    with pytest.raises(KeyboardInterrupt), transports.borrow() as transport:
+        list(delivery.deliver(claim, transport))
+    assert len(relay.mails) == 1
+    assert marks_after_the_lease() == [(State.QUEUED, True), (State.QUEUED, False), (State.QUEUED, False)]
+
+
+def test_a_reply_that_cannot_be_recorded_leaves_the_claim_to_its_lease(relay, monkeypatch):
+    claim = claim_three(relay)
+
+    def fail(result):
+        raise DatabaseError("the disk is full")
+
+    monkeypatch.setattr(delivery, "record", fail)
+    with pytest.raises(DatabaseError), transports.borrow() as transport:
+        list(delivery.deliver(claim, transport))
+    assert marks_after_the_lease() == [(State.QUEUED, True), (State.QUEUED, False), (State.QUEUED, False)]
+
+
+def test_a_stop_gives_back_what_is_left_of_the_claim(relay):
+    claim = claim_three(relay)
+    with transports.borrow() as transport:
+        assert list(delivery.deliver(claim, transport, stop=lambda: True)) == [State.SENT]
+    states = OutboxMessage.objects.order_by("pk").values_list("state", "attempt_count", "claim_token")
+    assert list(states) == [(State.SENT, 1, None), (State.QUEUED, 0, None), (State.QUEUED, 0, None)]
+
+
+def test_whoever_stops_counting_gives_back_what_is_left_of_the_claim(relay):
+    claim = claim_three(relay)
+    with transports.borrow() as transport:
+        states = delivery.deliver(claim, transport)
+        assert next(states) == State.SENT
+        states.close()
+    assert OutboxMessage.objects.due().count() == 2
+
+
+def test_a_relay_that_goes_away_puts_the_message_whose_turn_it_was_behind_the_others(relay):
+    first, second, third = claim_three(relay)
+    relay.replies = {"MAIL": "421 4.3.2 Shutting down"}
+    with pytest.raises(TransportUnavailable), transports.borrow() as transport:
+        list(delivery.deliver([first, second, third], transport))
+    assert OutboxMessage.objects.claim(3) == [second, third, first]
+
+
+def test_threads_share_what_is_due(relay, settings):
+    """Otherwise the first would take all, and the others would stand idle while the relay is slow."""
+    settings.MAIL_WORKERS = 4
+    for _ in range(8):
+        store()
+    assert delivery._share(pace=0.001) == 2
+    assert delivery._share(pace=0.5) == 2
+    assert delivery._share(pace=30) == 1
+    OutboxMessage.objects.all().delete()
+    assert delivery._share(pace=0.001) == 0

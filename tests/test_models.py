@@ -9,7 +9,8 @@ from django.db import connection, transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from flasky.mail.models import LOST_CLAIMS_UNTIL_HELD, Attempt, OutboxMessage, RelayTrouble, State
+from flasky.mail.models import CLAIM_SIZE, LOST_CLAIMS_UNTIL_HELD, Attempt, OutboxMessage, RelayTrouble, State
+from tests.actors import ACCEPTED, POSTPONED, REFUSED, end
 
 
 def store(count=1):
@@ -39,6 +40,38 @@ def test_a_claim_takes_the_oldest_first_and_no_more_than_asked():
     assert [message.pk for message in OutboxMessage.objects.claim(2)] == [first.pk, second.pk]
 
 
+def test_a_claim_is_in_the_order_in_which_its_messages_became_due():
+    first, second, third = store(3)
+    OutboxMessage.objects.filter(pk=first.pk).update(next_attempt_at=third.next_attempt_at)
+    OutboxMessage.objects.filter(pk=third.pk).update(next_attempt_at=second.next_attempt_at - timedelta(minutes=1))
+    assert OutboxMessage.objects.claim(2) == [third, second]
+    assert OutboxMessage.objects.claim(1) == [first]
+
+
+def test_all_of_a_claim_has_one_token_one_holder_and_one_lease():
+    store(3)
+    claim = OutboxMessage.objects.claim(3, "host 17 mail_0")
+    assert len({(message.claim_token, message.claimed_by, message.lease_expires_at) for message in claim}) == 1
+
+
+@pytest.mark.parametrize(
+    ("sizes", "count"),
+    [
+        ([CLAIM_SIZE // 2, CLAIM_SIZE - CLAIM_SIZE // 2, 1], 2),
+        ([CLAIM_SIZE // 2, CLAIM_SIZE, 1], 1),
+        ([CLAIM_SIZE + 1, 1, 1], 1),
+    ],
+    ids=["as much as allowed", "the next is too large", "the first is too large"],
+)
+def test_large_messages_make_a_claim_smaller_but_never_empty(sizes, count):
+    messages = store(3)
+    for message, size in zip(messages, sizes, strict=True):
+        OutboxMessage.objects.filter(pk=message.pk).update(content=b"x" * size)
+    claim = OutboxMessage.objects.claim(3)
+    assert claim == messages[:count]
+    assert OutboxMessage.objects.due().count() == 3 - count
+
+
 def test_a_claimed_message_is_nobody_elses():
     store()
     [claimed] = OutboxMessage.objects.claim(10)
@@ -58,10 +91,10 @@ def test_each_claim_has_a_fresh_token():
 def test_a_message_for_later_is_not_due():
     store()
     [claimed] = OutboxMessage.objects.claim(1)
-    claimed.retry_at(timezone.now() + timedelta(minutes=5), "451 later")
+    assert end(claimed, POSTPONED) == State.QUEUED
     assert not OutboxMessage.objects.due().exists()
     claimed.refresh_from_db()
-    assert (claimed.state, claimed.attempt_count, claimed.last_reply) == (State.QUEUED, 1, "451 later")
+    assert (claimed.state, claimed.attempt_count, claimed.last_reply) == (State.QUEUED, 1, POSTPONED.text)
 
 
 def test_the_next_attempt_is_the_earliest_that_is_not_due_yet():
@@ -80,6 +113,27 @@ def test_a_release_costs_no_attempt():
     assert (released.attempt_count, released.claim_token) == (0, None)
 
 
+def test_what_is_left_of_a_claim_is_given_back_together():
+    done, *left = store(3)
+    token = OutboxMessage.objects.claim(1)[0].claim_token
+    claim = OutboxMessage.objects.claim(2)
+    assert OutboxMessage.objects.release(claim[0].claim_token) == 2
+    assert list(OutboxMessage.objects.due()) == left
+    assert not OutboxMessage.objects.due().exclude(claim_token=None, lease_expires_at=None).exists()
+    done.refresh_from_db()
+    assert (done.state, done.claim_token) == (State.SENDING, token)
+
+
+def test_what_was_recorded_is_not_given_back_with_the_rest():
+    done, left = store(2)
+    first, _ = OutboxMessage.objects.claim(2)
+    end(first)
+    assert OutboxMessage.objects.release(first.claim_token) == 1
+    assert OutboxMessage.objects.due().get() == left
+    done.refresh_from_db()
+    assert done.state == State.SENT
+
+
 def test_an_expired_lease_queues_the_message_again_with_the_doubt_noted():
     store()
     OutboxMessage.objects.claim(1, holder="host 17 mail_0")
@@ -91,6 +145,43 @@ def test_an_expired_lease_queues_the_message_again_with_the_doubt_noted():
     attempt = message.attempts.get()
     assert (attempt.outcome, attempt.worker) == (Attempt.Outcome.UNKNOWN, "host 17 mail_0")
     assert "Nothing was heard of host 17 mail_0" in attempt.reply
+
+
+def test_of_an_expired_claim_only_the_first_that_is_left_may_have_been_handed_over():
+    done, first, *others = store(4)
+    claim = OutboxMessage.objects.claim(4)
+    end(claim[0])
+    expire_leases()
+    assert OutboxMessage.objects.release_expired() == 3
+    assert OutboxMessage.objects.get(possible_duplicate=True) == first
+    assert Attempt.objects.get(outcome=Attempt.Outcome.UNKNOWN).message == first
+    for message in others:
+        message.refresh_from_db()
+        assert (message.state, message.attempt_count, message.lost_claims) == (State.QUEUED, 0, 0)
+        assert (message.claim_token, message.lease_expires_at) == (None, None)
+    done.refresh_from_db()
+    assert (done.state, done.attempt_count) == (State.SENT, 1)
+
+
+def test_each_expired_claim_has_a_first_message_and_no_other_is_released():
+    messages = store(4)
+    OutboxMessage.objects.claim(2)
+    OutboxMessage.objects.claim(1)
+    expire_leases()
+    alive = OutboxMessage.objects.claim(1)
+    assert OutboxMessage.objects.release_expired() == 3
+    assert list(OutboxMessage.objects.filter(possible_duplicate=True).order_by("pk")) == [messages[0], messages[2]]
+    assert OutboxMessage.objects.get(state=State.SENDING) == alive[0]
+
+
+def test_the_others_of_a_claim_are_tried_again_when_the_first_is_held():
+    first, other = store(2)
+    OutboxMessage.objects.filter(pk=first.pk).update(lost_claims=LOST_CLAIMS_UNTIL_HELD - 1)
+    OutboxMessage.objects.claim(2)
+    expire_leases()
+    assert OutboxMessage.objects.release_expired() == 2
+    assert OutboxMessage.objects.get(state=State.HELD) == first
+    assert OutboxMessage.objects.due().get() == other
 
 
 def test_a_message_whose_holder_dies_again_and_again_is_held():
@@ -111,7 +202,8 @@ def test_only_deaths_in_a_row_count():
         expire_leases()
         OutboxMessage.objects.release_expired()
         for claimed in OutboxMessage.objects.claim(1):
-            claimed.retry_at(timezone.now(), "451 alive")
+            end(claimed, POSTPONED)
+        OutboxMessage.objects.update(next_attempt_at=timezone.now())
     assert OutboxMessage.objects.get().state == State.QUEUED
 
 
@@ -139,8 +231,8 @@ def test_a_rescuer_who_comes_after_the_renewal_changes_nothing():
     [read_as_expired] = OutboxMessage.objects.all()
     OutboxMessage.objects.renew({claimed.claim_token})
     assert not read_as_expired.give_up_on_holder()
-    assert claimed.finish(State.SENT, "250 Ok")
-    assert OutboxMessage.objects.get().attempts.count() == 0
+    assert end(claimed) == State.SENT
+    assert OutboxMessage.objects.get().attempts.get().outcome == Attempt.Outcome.ACCEPTED
 
 
 def test_a_rescuer_who_comes_after_the_end_changes_nothing():
@@ -148,7 +240,7 @@ def test_a_rescuer_who_comes_after_the_end_changes_nothing():
     [claimed] = OutboxMessage.objects.claim(1)
     expire_leases()
     [read_as_expired] = OutboxMessage.objects.all()
-    assert claimed.finish(State.SENT, "250 Ok")
+    assert end(claimed) == State.SENT
     assert not read_as_expired.give_up_on_holder()
     assert OutboxMessage.objects.get().state == State.SENT
 
@@ -159,25 +251,23 @@ def test_a_holder_whose_lease_was_taken_over_changes_nothing():
     expire_leases()
     OutboxMessage.objects.release_expired()
     [rescuer] = OutboxMessage.objects.claim(1)
-    assert not slow.finish(State.SENT, "250 too late")
+    assert end(slow) == "lost"
     rescuer.refresh_from_db()
     assert rescuer.state == State.SENDING
-    assert rescuer.finish(State.SENT, "250 Ok")
+    assert end(rescuer) == State.SENT
 
 
-def fail(message):
+def fail():
+    """Store a message that c has got, and b has not."""
+    store()
     [claimed] = OutboxMessage.objects.claim(1)
-    claimed.outcomes = {
-        "b@example.com": {"accepted": False, "reply": "550 No"},
-        "c@example.com": {"accepted": True, "reply": "250 Ok"},
-    }
-    claimed.finish(State.FAILED, "550 No")
-    message.refresh_from_db()
+    end(claimed, {"b@example.com": REFUSED, "c@example.com": ACCEPTED})
+    OutboxMessage.objects.update(state=State.FAILED)
+    return OutboxMessage.objects.get()
 
 
 def test_a_failed_message_can_be_queued_again_for_those_who_do_not_have_it():
-    message = store()
-    fail(message)
+    message = fail()
     assert OutboxMessage.objects.requeue() == 1
     again = OutboxMessage.objects.due().get()
     assert again.remaining_recipients == ["b@example.com"]
@@ -185,8 +275,7 @@ def test_a_failed_message_can_be_queued_again_for_those_who_do_not_have_it():
 
 
 def test_what_was_sent_or_pruned_is_not_queued_again():
-    message = store()
-    fail(message)
+    fail()
     OutboxMessage.objects.update(content=b"")
     assert OutboxMessage.objects.requeue() == 0
     OutboxMessage.objects.update(content=b"x", state=State.SENT)
@@ -194,8 +283,7 @@ def test_what_was_sent_or_pruned_is_not_queued_again():
 
 
 def test_two_who_queue_the_same_message_again_do_it_once():
-    message = store()
-    fail(message)
+    fail()
     [first], [second] = OutboxMessage.objects.all(), OutboxMessage.objects.all()
     assert (first.queue_again(), second.queue_again()) == (True, False)
 
@@ -260,7 +348,7 @@ def test_waiting_ends_with_the_outcome():
     message = store()
 
     def finish():
-        OutboxMessage.objects.claim(1)[0].finish(State.SENT, "250 Ok")
+        end(OutboxMessage.objects.claim(1)[0])
         connection.close()
 
     deliverer = threading.Thread(target=finish)

@@ -84,12 +84,13 @@ TABLE = [
 ]
 
 
-@pytest.fixture
-def relay(settings, monkeypatch):
-    with ScriptedRelay() as relay:
+@pytest.fixture(params=[False, True], ids=["one by one", "in groups"])
+def relay(request, settings, monkeypatch):
+    """A relay that takes commands one by one, and one that takes them in groups."""
+    with ScriptedRelay(pipelining=request.param) as relay:
         use_relay(settings, relay)
         settings.EMAIL_TIMEOUT = 1
-        monkeypatch.setattr(transports, "CONTENT_TIMEOUT", 1)
+        monkeypatch.setattr(transports.smtp, "CONTENT_TIMEOUT", 1)
         yield relay
 
 

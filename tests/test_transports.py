@@ -99,9 +99,9 @@ def test_a_connection_that_is_aborted_before_the_end_leaves_the_message_untouche
     with pytest.raises(TransportUnavailable, match="stopped"), borrow() as transport:
         original = transport._hand_over
 
-        def stop_first(content):
+        def stop_first(*arguments):
             transports.abort_lent()
-            return original(content)
+            return original(*arguments)
 
         transport._hand_over = stop_first
         transport.deliver(a_message())
@@ -136,7 +136,7 @@ def test_a_server_that_refuses_and_hangs_up_has_refused(relay, command):
 
 
 def test_a_connection_is_renewed_after_so_many_mails(relay, monkeypatch):
-    monkeypatch.setattr(transports, "KEEP_MAILS", 2)
+    monkeypatch.setattr(transports.base, "KEEP_MAILS", 2)
     with borrow() as transport:
         for _ in range(5):
             transport.deliver(a_message())
@@ -145,7 +145,7 @@ def test_a_connection_is_renewed_after_so_many_mails(relay, monkeypatch):
 
 def test_a_connection_is_renewed_after_idle_time(relay):
     deliver()
-    transports._kept[0].idle_since -= transports.KEEP_IDLE + 1
+    transports._kept[0].idle_since -= transports.base.KEEP_IDLE + 1
     deliver()
     assert relay.sessions == 2
 
@@ -154,7 +154,7 @@ def test_an_idle_connection_is_closed_and_a_fresh_one_is_not(relay):
     deliver()
     transports.close_kept(idle_only=True)
     assert len(transports._kept) == 1
-    transports._kept[0].idle_since -= transports.KEEP_IDLE + 1
+    transports._kept[0].idle_since -= transports.base.KEEP_IDLE + 1
     transports.close_kept(idle_only=True)
     assert transports._kept == []
 
@@ -181,7 +181,7 @@ def test_a_connection_lost_after_the_final_dot_leaves_a_doubt(relay):
 
 def test_silence_after_the_final_dot_ends_with_the_timeout_and_a_doubt(relay, settings, monkeypatch):
     settings.EMAIL_TIMEOUT = 1
-    monkeypatch.setattr(transports, "CONTENT_TIMEOUT", 1)
+    monkeypatch.setattr(transports.smtp, "CONTENT_TIMEOUT", 1)
     relay.gate.clear()
     reply = deliver()["b@example.com"]
     assert reply.verdict == Verdict.UNKNOWN

@@ -237,9 +237,9 @@ def test_threads_that_meet_the_same_trouble_do_not_prolong_the_pause():
 def test_after_a_trouble_that_another_process_saw_the_end_of_it_does_not_look_all_the_time():
     """Nothing is due any more, so there is nothing to probe with."""
     worker = Worker()
-    worker._tidy()
+    worker._tidy([])
     worker._trouble, worker._probe_at = "down", time.monotonic() - 5
-    assert worker._seconds_to_next_sweep() > 1
+    assert worker._seconds_to_next_sweep(None) > 1
     worker.stop()
 
 
@@ -290,15 +290,38 @@ def test_a_failing_delivery_does_not_end_the_pool(relay, settings, monkeypatch, 
     assert "delivering thread failed" in caplog.text
 
 
-def test_the_threads_leave_no_database_connection_open(relay):
+def test_the_threads_keep_no_database_connection_for_themselves(relay):
     if connection.vendor != "postgresql":
-        pytest.skip("only PostgreSQL lists its connections")
+        pytest.skip("only PostgreSQL's connections are pooled")
     with running(Worker()):
         store().wait(20)
-        wait_until(lambda: open_connections() == 1)  # this one
+        wait_until(lambda: lent_connections() == 1)  # this one
 
 
-def open_connections():
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()")
-        return cursor.fetchone()[0]
+def lent_connections():
+    figures = connection.pool.get_stats()
+    return figures["pool_size"] - figures["pool_available"]
+
+
+def test_an_idle_worker_looks_with_one_query(django_assert_num_queries):
+    worker = Worker()
+    with django_assert_num_queries(1):
+        worker._sweep()
+    worker.stop()
+
+
+def test_a_worker_that_has_no_free_thread_does_not_look(django_assert_num_queries):
+    worker = Worker()
+    worker._tidy([])
+    worker._busy = worker._threads
+    with django_assert_num_queries(0):
+        worker._sweep()
+    worker.stop()
+
+
+def test_the_look_is_answered_by_the_index_in_its_own_order():
+    if connection.vendor != "sqlite":
+        pytest.skip("with few rows the others read the table")
+    plan = OutboxMessage.objects.unfinished().values_list("state", "next_attempt_at")[:5].explain()
+    assert "USING COVERING INDEX outbox_due" in plan
+    assert "TEMP B-TREE" not in plan

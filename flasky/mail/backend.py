@@ -46,7 +46,7 @@ class OutboxEmailBackend(BaseEmailBackend):
         # As with any save(), a database error dooms the caller's transaction, but not if he wants to hear of none.
         with nullcontext() if is_atomic else transaction.atomic(using=using, savepoint=self.fail_silently):
             for email, message in zip(emails, messages, strict=True):
-                insert(message, using)
+                insert(message, connection)
                 email.outbox_message = message  # type: ignore[attr-defined]
             if messages:
                 _wake_after_commit(connection)

@@ -1,28 +1,36 @@
 """Claim, send, record: every road out of the outbox ends here."""
 
 import logging
+import math
 import os
 import random
 import socket
 import threading
 import time
-from collections import Counter
-from collections.abc import Callable
+from collections import Counter, deque
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from copy import copy
 from datetime import datetime, timedelta
-from typing import TypeVar
+from functools import partial
+from typing import Any, TypeVar
+from uuid import UUID
 
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, connections, router, transaction
+from django.db import InterfaceError, OperationalError, connections
 from django.utils import timezone
 
 from flasky.mail.leases import kept
 from flasky.mail.models import Attempt, OutboxMessage, State
+from flasky.mail.recording import LOST, Result, alias, one_writer, record, recorder
 from flasky.mail.replies import Reply, Verdict, is_about_too_many_recipients, retry_hint
 from flasky.mail.transports import Transport, TransportUnavailable, borrow
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
+
+CLAIM_LIMIT = 50  # messages
+CLAIM_SECONDS = 1  # s of one connection's work
 
 # s. The next pause is the first that is longer than the message's age: quick at first, then minutes, then hours.
 RETRY_PAUSES = (5, 15, 60, 5 * 60, 15 * 60, 3600, 3 * 3600, 6 * 3600)
@@ -43,56 +51,123 @@ def deliver_due(stop: Callable[[], bool] = lambda: False, delivered: Callable[[]
         return states
     _release_connection()
     with borrow() as transport:
-        while not stop():
-            claimed = OutboxMessage.objects.claim(1, holder=_me())
-            if not claimed:
+        while not stop() and (share := _share(transport.pace)):
+            claim = OutboxMessage.objects.claim(share, holder=_me(), turn=one_writer())
+            if not claim:
                 break
-            states[deliver(claimed[0], transport, stop)] += 1
-            delivered()
+            started = time.monotonic()
+            with closing(deliver(claim, transport, stop)) as ends:
+                for state in ends:
+                    states[state] += 1
+                    delivered()
+            transport.pace = (time.monotonic() - started) / len(claim)
     _release_connection()
     return states
 
 
-def deliver(message: OutboxMessage, transport: Transport, stop: Callable[[], bool] = lambda: False) -> str:
-    """Hand a claimed message to the transport, record the reply and return the message's new state."""
-    assert message.claim_token is not None
-    attempt = Attempt(
-        message=message,
-        server=transport.server.name[:255],
-        secured=transport.server.security != "none",
-        logged_in=transport.server.logged_in,
-        worker=_me(),
-        claim_token=message.claim_token,
-    )
-    with kept(message.claim_token):
-        # Nobody holds a database connection while waiting for a server that may take its time.
-        _release_connection()
-        started = time.monotonic()
+def _share(pace: float) -> int:
+    """Return how many messages to claim: no more than the relay takes soon, nor than this thread's part of them."""
+    most = min(CLAIM_LIMIT, int(CLAIM_SECONDS / max(pace, 0.001)) or 1)
+    due = OutboxMessage.objects.due().values("pk")[: most * settings.MAIL_WORKERS].count()
+    return min(most, math.ceil(due / settings.MAIL_WORKERS))
+
+
+def deliver(
+    claim: Sequence[OutboxMessage], transport: Transport, stop: Callable[[], bool] = lambda: False
+) -> Generator[str, None, None]:
+    """Hand the messages of one claim to the transport, record each reply and yield each new state.
+
+    What is left of the claim after `stop()`, or when the transport is not available any more, is given back.
+    """
+    waiting = deque(claim)
+    token = claim[0].claim_token
+    assert token is not None
+    with kept(token), recorder(), closing(transport.deliver_each(claim)) as replies_to_each:
         try:
-            replies = _replies(message, transport)
+            # Nobody holds a database connection while waiting for a server that may take its time.
+            _release_connection()
+            circumstances, started_at = _circumstances(token, transport), timezone.now()
+            for replies in replies_to_each:
+                result = _result(waiting.popleft(), replies, circumstances | {"started_at": started_at})
+                state = _insist(partial(record, result), stop)
+                _release_connection()
+                _log(result)
+                yield state
+                if state == LOST or stop():  # lost together, by a holder who was not heard of for too long
+                    break
+                started_at = timezone.now()
         except TransportUnavailable:
             # Behind the others that are due: if it is this message that upsets the relay, they still get through.
-            _insist(lambda: copy(message).release(timezone.now()), stop)
+            upsetting = waiting.popleft()
+            _insist(lambda: copy(upsetting).release(timezone.now()), stop)
             raise
-        attempt.seconds = time.monotonic() - started
-        attempt.outcome, attempt.reply = _outcome(replies), _summary(replies)
-        # On a copy each time: a transaction that is rolled back does not restore what Python remembers.
-        return _insist(lambda: _record(copy(message), attempt, replies), stop)
+        except GeneratorExit:  # whoever counts the states wants no more
+            raise
+        except BaseException:
+            waiting.clear()  # one of them may be on the wire: only the lease knows how to end this
+            raise
+        finally:
+            rest = OutboxMessage.objects.filter(pk__in=[message.pk for message in waiting])
+            if waiting:
+                _insist(lambda: rest.release(token), stop)
 
 
 def _me() -> str:
     return f"{socket.gethostname()} {os.getpid()} {threading.current_thread().name}"[:255]
 
 
-def _replies(message: OutboxMessage, transport: Transport) -> dict[str, Reply]:
-    try:
-        return transport.deliver(message)
-    except TransportUnavailable:
-        raise
-    except Exception as error:  # whatever one message provokes, the others must go on
-        logger.exception("Message %s could not be handed over.", message.pk)
-        transport.close()
-        return dict.fromkeys(message.remaining_recipients, Reply(Verdict.POSTPONED, f"{type(error).__name__}: {error}"))
+def _circumstances(token: UUID, transport: Transport) -> dict[str, Any]:
+    """Return what all attempts at the messages of a claim have in common."""
+    server = transport.server
+    return {
+        "claim_token": token,
+        "server": server.name[:255],
+        "secured": server.security != "none",
+        "logged_in": server.logged_in,
+        "worker": _me(),
+    }
+
+
+def _result(message: OutboxMessage, replies: dict[str, Reply], circumstances: dict[str, Any]) -> Result:
+    now, outcome, reply = timezone.now(), _outcome(replies), _summary(replies)
+    attempt = circumstances | {
+        "message_id": message.pk,
+        "seconds": (now - circumstances["started_at"]).total_seconds(),
+        "outcome": outcome.value,
+        "reply": reply,
+    }
+    changes = {
+        "attempt_count": message.attempt_count + 1,
+        "lost_claims": 0,
+        "last_reply": reply,
+        "possible_duplicate": message.possible_duplicate or outcome == Attempt.Outcome.UNKNOWN,
+    }
+    return Result(message, changes | _next_state(message, replies, now), attempt)
+
+
+def _next_state(message: OutboxMessage, replies: dict[str, Reply], now: datetime) -> dict[str, Any]:
+    final = {
+        address: {"accepted": reply.verdict == Verdict.ACCEPTED, "reply": reply.text}
+        for address, reply in replies.items()
+        if reply.verdict in (Verdict.ACCEPTED, Verdict.REFUSED)
+    }
+    outcomes = message.outcomes | final
+    fate: dict[str, Any] = {"outcomes": outcomes, "next_attempt_at": message.next_attempt_at, "finished_at": None}
+    if not outcomes.keys() >= set(message.recipients) and not _is_too_old(message, now):
+        return fate | {
+            "state": State.QUEUED.value,
+            "next_attempt_at": next_attempt_at(message.queued_at, now, _wish(replies)),
+        }
+    accepted = any(outcome["accepted"] for outcome in outcomes.values())
+    return fate | {"state": (State.SENT if accepted else State.FAILED).value, "finished_at": now}
+
+
+def _log(result: Result) -> None:
+    if result.state == LOST:
+        logger.warning("Message %s: somebody else took it over before its reply came.", result.message.pk)
+        return
+    level = {State.SENT: logging.INFO, State.FAILED: logging.ERROR}.get(State(result.state), logging.WARNING)
+    logger.log(level, "Message %s %s: %s", result.message.pk, result.state, result.attempt["reply"])
 
 
 def _outcome(replies: dict[str, Reply]) -> Attempt.Outcome:
@@ -124,7 +199,7 @@ def _insist(write: Callable[[], T], stop: Callable[[], bool]) -> T:
         try:
             return write()
         except (OperationalError, InterfaceError) as error:
-            if connections[_alias()].in_atomic_block:
+            if connections[alias()].in_atomic_block:
                 raise
             if stop():
                 stopped_at = stopped_at or time.monotonic()
@@ -137,31 +212,6 @@ def _insist(write: Callable[[], T], stop: Callable[[], bool]) -> T:
             pause = min(pause * 2, 2)
 
 
-def _record(message: OutboxMessage, attempt: Attempt, replies: dict[str, Reply]) -> str:
-    final = {
-        address: {"accepted": reply.verdict == Verdict.ACCEPTED, "reply": reply.text}
-        for address, reply in replies.items()
-        if reply.verdict in (Verdict.ACCEPTED, Verdict.REFUSED)
-    }
-    message.outcomes = {**message.outcomes, **final}
-    message.possible_duplicate |= attempt.outcome == Attempt.Outcome.UNKNOWN
-    with transaction.atomic(using=_alias()):
-        still_ours = _finish(message, attempt.reply, _wish(replies))
-        if not still_ours:
-            if message.attempts.filter(claim_token=attempt.claim_token).exists():
-                # Our own commit, whose confirmation was lost with the connection.
-                return OutboxMessage.objects.values_list("state", flat=True).get(pk=message.pk)
-            attempt.outcome = Attempt.Outcome.LATE
-        attempt.pk = None  # the try before this one may have been rolled back
-        attempt.save(force_insert=True)
-    if not still_ours:
-        logger.warning("Message %s: somebody else took it over before its reply came.", message.pk)
-        return "lost"
-    level = {State.SENT: logging.INFO, State.FAILED: logging.ERROR}.get(State(message.state), logging.WARNING)
-    logger.log(level, "Message %s %s: %s", message.pk, message.state, attempt.reply)
-    return message.state
-
-
 def _wish(replies: dict[str, Reply]) -> int | None:
     """Return the seconds after which the relay wants to be asked again, if it says so."""
     open_replies = [reply for reply in replies.values() if reply.verdict == Verdict.POSTPONED]
@@ -169,13 +219,6 @@ def _wish(replies: dict[str, Reply]) -> int | None:
         return 0
     hints = [hint for reply in open_replies if (hint := retry_hint(reply.text)) is not None]
     return max(hints, default=None)
-
-
-def _finish(message: OutboxMessage, reply: str, wish: int | None) -> bool:
-    if message.remaining_recipients and not _is_too_old(message):
-        return message.retry_at(next_attempt_at(message.queued_at, timezone.now(), wish), reply)
-    accepted = any(outcome["accepted"] for outcome in message.outcomes.values())
-    return message.finish(State.SENT if accepted else State.FAILED, reply)
 
 
 def next_attempt_at(queued_at: datetime, now: datetime, hint: int | None = None) -> datetime:
@@ -188,15 +231,12 @@ def next_attempt_at(queued_at: datetime, now: datetime, hint: int | None = None)
     return now + timedelta(seconds=pause * random.uniform(1 - RETRY_JITTER, 1 + RETRY_JITTER))
 
 
-def _is_too_old(message: OutboxMessage) -> bool:
-    return timezone.now() - message.queued_at >= timedelta(days=settings.MAIL_GIVE_UP_DAYS)
+def _is_too_old(message: OutboxMessage, now: datetime) -> bool:
+    return now - message.queued_at >= timedelta(days=settings.MAIL_GIVE_UP_DAYS)
 
 
 def _release_connection() -> None:
-    connection = connections[_alias()]
+    """Close the connection, give it back to its pool, or keep it: as the database's settings say of requests."""
+    connection = connections[alias()]
     if not connection.in_atomic_block:  # inside its caller's transaction it is not ours to close
-        connection.close()
-
-
-def _alias() -> str:
-    return router.db_for_write(OutboxMessage)
+        connection.close_if_unusable_or_obsolete()

@@ -3,19 +3,23 @@
 import time
 import uuid
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
 from django.db import connections, models, transaction
-from django.db.models.functions import Now
+from django.db.models.functions import Length, Now
 from django.utils import timezone
 
 LOST_CLAIMS_UNTIL_HELD = 3
+CLAIM_SIZE = 1_000_000  # bytes of content in one claim, so that large mails are not all in memory at once
 PRUNE_BATCH = 1000  # messages in one short transaction: others must be able to write in between
 
 
 class State(models.TextChoices):
+    """`unfinished()` relies on no other name coming between queued and sending in the alphabet."""
+
     QUEUED = "queued"  # waits, and is due once next_attempt_at has come
     SENDING = "sending"  # claimed; its holder's lease runs until lease_expires_at
     SENT = "sent"  # accepted for at least one recipient, and nobody is left to try
@@ -27,26 +31,43 @@ class State(models.TextChoices):
 FINISHED = (State.SENT, State.FAILED, State.CANCELLED)
 
 
+IN_TURN = ("next_attempt_at", "pk")
+NOT_FOR_DELIVERY = (
+    "message_id",
+    "from_header",
+    "subject",
+    "created_at",
+    "finished_at",
+    "last_reply",
+    "lease_expires_at",
+)
+
+
 class OutboxMessageQuerySet(models.QuerySet["OutboxMessage"]):
     def due(self) -> "OutboxMessageQuerySet":
         return self.filter(state=State.QUEUED, next_attempt_at__lte=timezone.now())
 
-    def claim(self, limit: int, holder: str = "") -> list["OutboxMessage"]:
+    def claim(
+        self, limit: int, holder: str = "", turn: AbstractContextManager[Any] | None = None
+    ) -> list["OutboxMessage"]:
         """Take up to `limit` due messages, oldest first, so that nobody else can; each call has a fresh token.
 
-        The lease is reckoned by the database's clock alone: the hosts' clocks may differ.
+        There are fewer if they are large. Their holder must deliver them in this order, and record each before the
+        text of the next one leaves. The lease is reckoned by the database's clock alone: the hosts' clocks may differ.
+        Nothing is written outside of `turn`, for those who write one after the other.
         """
         token = uuid.uuid4()
-        with transaction.atomic(using=self.db):
-            candidates = list(self._candidates()[:limit])
+        with turn or nullcontext(), transaction.atomic(using=self.db):
+            candidates = _small_enough(self._candidates()[:limit])
             # Guarded by the state: where rows cannot be locked, somebody may have been quicker.
             taken = self.filter(pk__in=candidates, state=State.QUEUED).update(
                 state=State.SENDING, claim_token=token, claimed_by=holder[:255], lease_expires_at=_end_of_lease()
             )
-        return list(self.filter(pk__in=candidates, claim_token=token)) if taken else []
+        claimed = self.filter(pk__in=candidates, claim_token=token).order_by(*IN_TURN)
+        return list(claimed.defer(*NOT_FOR_DELIVERY)) if taken else []
 
     def _candidates(self) -> models.QuerySet[Any, Any]:
-        due = self.due().order_by("next_attempt_at", "pk").values_list("pk", flat=True)
+        due = self.due().order_by(*IN_TURN).values_list("pk", Length("content"))
         if connections[self.db].features.has_select_for_update_skip_locked:
             return due.select_for_update(skip_locked=True)
         return due
@@ -56,10 +77,28 @@ class OutboxMessageQuerySet(models.QuerySet["OutboxMessage"]):
         held = self.filter(state=State.SENDING, claim_token__in=tokens)
         return held.update(lease_expires_at=_end_of_lease())
 
+    def release(self, token: uuid.UUID) -> int:
+        """Give back what is left of a claim, with no attempt counted."""
+        return self.filter(state=State.SENDING, claim_token=token).update(
+            state=State.QUEUED, claim_token=None, lease_expires_at=None
+        )
+
     def release_expired(self) -> int:
         """Queue again what was claimed by somebody who died; return how many."""
-        expired = self.filter(state=State.SENDING, lease_expires_at__lt=Now()).defer("content")
-        return sum(message.give_up_on_holder() for message in expired)
+        expired = self.filter(state=State.SENDING, lease_expires_at__lt=Now())
+        tokens = set(expired.values_list("claim_token", flat=True))
+        return sum(expired._release_claim(token) for token in tokens)
+
+    def _release_claim(self, token: uuid.UUID) -> int:
+        claim = list(self.filter(claim_token=token).values_list("pk", flat=True))
+        with transaction.atomic(using=self.db):
+            # Locked: a holder who lives after all must not go from one to the next while this decides. Only the first
+            # may have been handed over; the others' turn comes when it is recorded.
+            left = self.filter(pk__in=claim, claim_token=token).order_by(*IN_TURN).select_for_update()
+            first = left.defer("content").first()
+            if first is None or not first.give_up_on_holder():
+                return 0
+            return 1 + self.filter(pk__in=claim).release(token)
 
     def requeue(self) -> int:
         """Queue again, due now, what failed, is held or was cancelled; return how many.
@@ -108,6 +147,11 @@ class OutboxMessageQuerySet(models.QuerySet["OutboxMessage"]):
             self.model.objects.using(self.db).filter(pk__in=still).only("pk").delete()
         return len(still)
 
+    def unfinished(self) -> "OutboxMessageQuerySet":
+        """Return what is queued, the first due first, and then what is being sent; read in the index's own order."""
+        # One range instead of two values: only then does every database stop after the first few rows.
+        return self.filter(state__range=(State.QUEUED, State.SENDING)).order_by("state", *IN_TURN)
+
     def overdue(self) -> "OutboxMessageQuerySet":
         """Return what has been due for longer than MAIL_OVERDUE seconds, the oldest first."""
         limit = timezone.now() - timedelta(seconds=settings.MAIL_OVERDUE)
@@ -117,6 +161,18 @@ class OutboxMessageQuerySet(models.QuerySet["OutboxMessage"]):
         """Return when the first message that is not due at `moment` will be; None if none waits for a later time."""
         later = self.filter(state=State.QUEUED, next_attempt_at__gt=moment)
         return later.aggregate(first=models.Min("next_attempt_at"))["first"]
+
+
+def _small_enough(candidates: models.QuerySet[Any, Any]) -> list[int]:
+    """Return the keys of the first ones that are at most CLAIM_SIZE together, and of one at least."""
+    keys: list[int] = []
+    total = 0
+    for key, size in candidates:
+        total += size
+        if keys and total > CLAIM_SIZE:
+            break
+        keys.append(key)
+    return keys
 
 
 def _end_of_lease() -> Any:
@@ -176,16 +232,6 @@ class OutboxMessage(models.Model):
     def remaining_recipients(self) -> list[str]:
         """The recipients that no relay has accepted or refused for good yet."""
         return [address for address in self.recipients if address not in self.outcomes]
-
-    def finish(self, state: State, reply: str) -> bool:
-        """End a claimed message as sent or failed; return False, changing nothing, if the claim is no longer ours."""
-        return self._give_back(state=state, last_reply=reply, finished_at=timezone.now(), counted=True, lost_claims=0)
-
-    def retry_at(self, next_attempt_at: datetime, reply: str) -> bool:
-        """Queue a claimed message for a later attempt; return False if the claim is no longer ours."""
-        return self._give_back(
-            counted=True, state=State.QUEUED, last_reply=reply, next_attempt_at=next_attempt_at, lost_claims=0
-        )
 
     def release(self, next_attempt_at: datetime | None = None) -> bool:
         """Give back a claim that led to no attempt."""

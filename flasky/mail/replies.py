@@ -26,8 +26,9 @@ class Reply:
 
     def __post_init__(self) -> None:
         # A server may say anything, also what no database column takes.
-        readable = "".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in self.text[:MAX_TEXT])
-        object.__setattr__(self, "text", readable)
+        if not self.text.isprintable() or len(self.text) > MAX_TEXT:
+            readable = "".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in self.text[:MAX_TEXT])
+            object.__setattr__(self, "text", readable)
 
     @classmethod
     def to(cls, command: str, code: int, text: str) -> "Reply":
@@ -50,6 +51,8 @@ TOO_MANY_RECIPIENTS = ("4.5.3", "5.5.3")  # the others go next time (RFC 5321, s
 
 def smtp_verdict(command: str, code: int, text: str) -> Verdict:
     """Sort a reply by its codes; what makes no sense may do so later, unless the message was handed over already."""
+    if 200 <= code < 300 and command != "DATA":
+        return Verdict.ACCEPTED
     enhanced = enhanced_code(text)
     if any(basic in (None, code) and status in (None, enhanced) for basic, status in UNAVAILABLE):
         return Verdict.UNAVAILABLE

@@ -6,19 +6,20 @@ import random
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import Error as DatabaseFailure
-from django.db import connections
+from django.db import close_old_connections, connections
 from django.utils import timezone
 
 from flasky.mail.delivery import deliver_due
-from flasky.mail.models import OutboxMessage, RelayTrouble
+from flasky.mail.models import OutboxMessage, RelayTrouble, State
 from flasky.mail.transports import TransportUnavailable, abort_lent, close_kept, new_transport
 
 logger = logging.getLogger(__name__)
 
+BREATH = 0.003  # s, so that the request that has woken us can answer first: Python runs one thread at a time
 FIRST_PAUSE, LONGEST_PAUSE = 1, 60  # s between two probes of a relay that cannot be reached
 PAUSE_AFTER_ERROR = 1  # s between two looks into a database that cannot be read
 
@@ -59,10 +60,15 @@ class Worker:
     def stop(self) -> None:
         """Claim nothing more, finish what is on the wire within MAIL_STOP_TIMEOUT s, release the rest, hang up."""
         with self._lock:
+            if self._stopping.is_set():
+                return
             self._stopping.set()
         self.wake()
         if not self._quiet.wait(settings.MAIL_STOP_TIMEOUT):
             abort_lent()
+        together = threading.Barrier(self._threads)
+        for _ in range(self._threads):
+            self._pool.submit(_close_connections, together)
         self._pool.shutdown(wait=True)
         if self._timer.is_alive():
             self._timer.join(timeout=5)  # s; it may wait for a locked database
@@ -78,26 +84,40 @@ class Worker:
                 if self._is_readable:
                     logger.exception("The outbox could not be read; trying every %s s.", PAUSE_AFTER_ERROR)
                 pause, self._is_readable = PAUSE_AFTER_ERROR, False
-            self._awake.wait(pause)
+            if self._awake.wait(pause):
+                self._stopping.wait(BREATH)
+        connections.close_all()
 
     def _sweep(self) -> float:
         """Give due messages to free threads and return the seconds until the next look."""
+        free, must_tidy = self._free_threads(), time.monotonic() >= self._tidy_at
         try:
-            if time.monotonic() >= self._tidy_at:
-                self._tidy()
-            self._submit(len(OutboxMessage.objects.due().values_list("pk")[: self._free_threads()]))
-            return self._seconds_to_next_sweep()
+            found = self._look(free) if free or must_tidy else []
+            if must_tidy:
+                self._tidy(found)
         finally:
-            connections.close_all()
+            close_old_connections()
+        queued, now = [moment for state, moment in found if state == State.QUEUED], timezone.now()
+        self._submit(min(free, sum(moment <= now for moment in queued)))
+        later = [moment for moment in queued if moment > now]
+        return self._seconds_to_next_sweep(later[0] if free and later else None)
 
-    def _tidy(self) -> None:
+    def _look(self, free: int) -> list[tuple[str, datetime]]:
+        """Return the first messages that are not finished, with one query: an idle process asks nothing else."""
+        unfinished = OutboxMessage.objects.unfinished().values_list("state", "next_attempt_at")
+        return list(unfinished[: free + 1])
+
+    def _tidy(self, found: list[tuple[str, datetime]]) -> None:
         """Do what is due every MAIL_SWEEP_INTERVAL seconds, however often the worker is woken."""
         self._tidy_at = time.monotonic() + settings.MAIL_SWEEP_INTERVAL
         close_kept(idle_only=True)
-        OutboxMessage.objects.release_expired()
-        overdue = OutboxMessage.objects.overdue().values_list("next_attempt_at", flat=True).first()
-        if overdue is not None:
-            waited = (timezone.now() - overdue).total_seconds()
+        if not found:
+            return
+        if OutboxMessage.objects.release_expired():
+            self.wake()
+        state, due_at = found[0]
+        waited = (timezone.now() - due_at).total_seconds()
+        if state == State.QUEUED and waited > settings.MAIL_OVERDUE:
             logger.warning("The oldest due message has waited for %d s: nobody delivers, or not fast enough.", waited)
 
     def _free_threads(self) -> int:
@@ -123,7 +143,7 @@ class Worker:
             if self._is_news(f"{type(error).__name__}: {error}"):
                 logger.exception("A delivering thread failed; the next one tries again after a pause.")
         finally:
-            connections.close_all()
+            close_old_connections()
             with self._lock:
                 self._busy -= 1
                 if not self._busy:
@@ -159,13 +179,18 @@ class Worker:
         if noted:
             RelayTrouble.objects.clear(new_transport().server.name)
 
-    def _seconds_to_next_sweep(self) -> float:
+    def _seconds_to_next_sweep(self, next_attempt_at: datetime | None) -> float:
         """Return when to look again if nobody wakes us; a job that ends does."""
         until = max(self._tidy_at - time.monotonic(), 0)
         if self._trouble and self._probe_at > time.monotonic():
             until = min(until, self._probe_at - time.monotonic())
-        elif self._busy < self._threads:
-            later = OutboxMessage.objects.next_attempt_after(timezone.now())
-            if later is not None:
-                until = min(until, (later - timezone.now()).total_seconds())
+        elif next_attempt_at is not None:
+            until = min(until, (next_attempt_at - timezone.now()).total_seconds())
         return max(until, 0.01)
+
+
+def _close_connections(together: threading.Barrier) -> None:
+    """Close what this thread has kept; each thread has to take one of these jobs, so they wait for each other."""
+    with contextlib.suppress(threading.BrokenBarrierError):
+        together.wait(timeout=5)  # s
+    connections.close_all()

@@ -3,7 +3,6 @@
 import itertools
 import os
 import signal
-import smtplib
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -11,14 +10,16 @@ from typing import Any
 
 from django.db import transaction
 
-from flasky.mail.models import OutboxMessage, OutboxMessageQuerySet, State
+from flasky.mail import recording
+from flasky.mail.models import OutboxMessageQuerySet
+from flasky.mail.transports import SmtpTransport
 
 
 @dataclass
 class Point:
     """The end of a function's call, if its result and its arguments say that this is the moment."""
 
-    owner: type
+    owner: Any  # a class or a module
     name: str
     is_the_moment: Callable[..., bool]
     inside: Callable[[], AbstractContextManager[Any]] = nullcontext
@@ -31,19 +32,19 @@ POINTS = {
         lambda claimed, *_, **__: bool(claimed),
     ),
     "during the dialogue": Point(
-        smtplib.SMTP,
-        "putcmd",
-        lambda _, verb, *__: verb.upper() in ("MAIL", "RCPT", "DATA"),
+        SmtpTransport,
+        "_name_the_envelope",
+        lambda *_: True,
     ),
     "after the final dot": Point(
-        smtplib.SMTP,
-        "send",
-        lambda _, data: isinstance(data, bytes) and data.endswith(b"\r\n.\r\n"),
+        SmtpTransport,
+        "_send",
+        lambda _, data, **__: b"\r\n.\r\n" in bytes(data),
     ),
     "after 250, before the commit": Point(
-        OutboxMessage,
-        "finish",
-        lambda _, state, *__: state == State.SENT,
+        recording,
+        "_note_attempts",
+        lambda *_: True,
     ),
     "during renewal": Point(
         OutboxMessageQuerySet,
@@ -58,9 +59,9 @@ def die_at(point: Point, die: Callable[[], None]) -> None:
     """Call `die` whenever the point is reached."""
     original = getattr(point.owner, point.name)
 
-    def last_act(self: Any, *args: Any, **kwargs: Any) -> Any:
+    def last_act(subject: Any, *args: Any, **kwargs: Any) -> Any:
         with point.inside():
-            result = original(self, *args, **kwargs)
+            result = original(subject, *args, **kwargs)
             if point.is_the_moment(result, *args, **kwargs):
                 die()
         return result

@@ -28,8 +28,8 @@ POINTS = {  # where which faults are possible; a verb stands for the moment befo
 }
 RATE = 0.03  # of all points
 DELAYS = (0.05, 0.5, 3)  # s; the last is longer than a lease of the drill
+GREETINGS = ("250-relay.drill\r\n250 8BITMIME", "250-relay.drill\r\n250-PIPELINING\r\n250 8BITMIME")
 REPLIES = {
-    "EHLO": "250-relay.drill\r\n250 8BITMIME",
     "MAIL": "250 2.1.0 Sender ok",
     "RCPT": "250 2.1.5 Recipient ok",
     "RSET": "250 2.0.0 Forgotten",
@@ -83,18 +83,31 @@ class Dialogue(socketserver.StreamRequestHandler):
     server: Relay
 
     def handle(self) -> None:
+        self.has_sender = self.has_recipient = False
         with suppress(OSError, HangUp):  # OSError: the sender is gone
             self.reply("220 relay.drill")
             for line in self.rfile:
                 verb = line[:4].decode("latin-1").strip().upper()
                 if self.refuses(verb):
                     continue
-                if verb == "DATA":
+                if verb == "EHLO":
+                    self.reply(GREETINGS[self.client_address[1] % 2])  # half of the sessions may send in groups
+                elif self.comes_too_early(verb):
+                    self.reply("503 5.5.1 Who writes to whom?")
+                elif verb == "DATA":
                     self.take_content()
                 else:
                     self.reply(REPLIES.get(verb, "502 5.5.1 Not known here"))
                 if verb == "QUIT":
                     return
+
+    def comes_too_early(self, verb: str) -> bool:
+        """Tell whether something must come before this command; follow the transaction if not."""
+        if (verb == "RCPT" and not self.has_sender) or (verb == "DATA" and not self.has_recipient):
+            return True
+        self.has_sender = verb in ("MAIL", "RCPT")
+        self.has_recipient = verb == "RCPT"
+        return False
 
     def take_content(self) -> None:
         self.reply("354 Go on")

@@ -1,0 +1,92 @@
+"""The real e-mail backend behind the outbox: opened, lent to one thread at a time, and kept for the next."""
+
+import contextlib
+import os
+import threading
+from collections.abc import Iterator
+
+from django.conf import settings
+from django.core.mail import get_connection
+from django.core.mail.backends.smtp import EmailBackend as SmtpEmailBackend
+
+from flasky.mail.transports.base import Server, Transport
+from flasky.mail.transports.smtp import SmtpTransport
+from flasky.mail.trouble import TransportUnavailable
+
+__all__ = [
+    "Server",
+    "SmtpTransport",
+    "Transport",
+    "TransportUnavailable",
+    "abort_lent",
+    "borrow",
+    "close_kept",
+    "new_transport",
+]
+
+
+def new_transport() -> Transport:
+    backend = get_connection(settings.MAIL_TRANSPORT)
+    return SmtpTransport(backend) if isinstance(backend, SmtpEmailBackend) else Transport(backend)
+
+
+_kept: list[Transport] = []
+_lent: set[Transport] = set()
+_keeping = threading.Lock()
+
+
+@contextlib.contextmanager
+def borrow() -> Iterator[Transport]:
+    """Lend an open transport, one that was kept if there is one. Raise TransportUnavailable."""
+    transport = _take_kept() or new_transport()
+    transport.open()
+    with _keeping:
+        _lent.add(transport)
+    try:
+        yield transport
+    except BaseException:
+        transport.close()
+        raise
+    else:
+        with _keeping:
+            _kept.append(transport)
+    finally:
+        with _keeping:
+            _lent.discard(transport)
+
+
+def abort_lent() -> None:
+    """Cut the connections that are in use; what was not handed over yet is released by whoever used them."""
+    with _keeping:
+        in_use = list(_lent)
+    for transport in in_use:
+        transport.abort()
+
+
+def _take_kept() -> Transport | None:
+    while True:
+        with _keeping:
+            transport = _kept.pop() if _kept else None
+        if transport is None or not transport.is_worn():
+            return transport
+        transport.close()
+
+
+def close_kept(idle_only: bool = False) -> None:
+    """Close the connections that nobody uses, or only those that were idle for too long."""
+    with _keeping:
+        closing = [transport for transport in _kept if not idle_only or transport.is_worn()]
+        _kept[:] = [transport for transport in _kept if transport not in closing]
+    for transport in closing:
+        transport.close()
+
+
+def _forget_the_parents_connections() -> None:
+    global _keeping
+    _keeping = threading.Lock()
+    _kept.clear()
+    _lent.clear()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_forget_the_parents_connections)

@@ -1,0 +1,161 @@
+"""Actors who do something to stored mail at once with others, and are stopped at the moment that matters.
+
+An actor is a thread with its own database connection. It is stopped before a statement that it is about to send to the
+database, or between the relay's answer and its recording; no test waits for a time to pass.
+"""
+
+import os
+import re
+import subprocess
+import sys
+import threading
+from concurrent.futures import Future
+from datetime import timedelta
+from urllib.parse import urlsplit
+
+from django.core.mail import EmailMessage
+from django.db import connection, connections
+from django.db.models.functions import Now
+
+from flasky.mail import delivery
+from flasky.mail.models import Attempt, OutboxMessage, State
+from flasky.mail.replies import Reply, Verdict
+from flasky.mail.transports import Server
+
+PATIENCE = 60  # s until a test that hangs fails
+
+# SQLite has one writer at a time, who is stopped before he becomes that: all others would wait for him.
+WRITING = "^BEGIN|^UPDATE"
+LOCKING = "^BEGIN|FOR UPDATE"  # rows, where rows can be locked
+CHANGING = "^UPDATE"  # what is locked already
+NOTING = "^INSERT"  # into the history
+
+ACCEPTED = Reply(Verdict.ACCEPTED, "250 Ok")
+REFUSED = Reply(Verdict.REFUSED, "550 No")
+POSTPONED = Reply(Verdict.POSTPONED, "451 Later")
+
+
+class Stop:
+    """A place where an actor waits until the test lets it go on."""
+
+    def __init__(self):
+        self.reached = threading.Event()
+        self._go = threading.Event()
+
+    def __call__(self):
+        self.reached.set()
+        assert self._go.wait(PATIENCE), "nobody let the actor go on"
+
+    def wait(self):
+        assert self.reached.wait(PATIENCE), "the actor did not come here"
+
+    def go_on(self):
+        self._go.set()
+
+
+class Actor:
+    """Do something in a thread, and stop once: before the first SQL statement that matches `before`.
+
+    `updated` has the number of rows that each UPDATE named; `failures` are raised in place of its INSERTs.
+    """
+
+    def __init__(self, action, before="", wait=True, failures=(), name="actor"):
+        self.stop = Stop()
+        self.updated = []
+        self._action, self._before, self._failures = action, before, failures
+        self._future = Future()
+        self._thread = threading.Thread(target=self._run, name=name)
+        self._thread.start()
+        if before and wait:
+            self.stop.wait()
+
+    def result(self):
+        """Let it go on to its end, and return what it got."""
+        self.stop.go_on()
+        return self._future.result(PATIENCE)
+
+    def _run(self):
+        try:
+            with connection.execute_wrapper(self._look):
+                result = self._action()
+        except BaseException as error:
+            connections.close_all()
+            self._future.set_exception(error)
+        else:
+            connections.close_all()
+            self._future.set_result(result)
+        self.stop.reached.set()
+
+    def _look(self, execute, sql, parameters, many, context):
+        if self._before and re.search(self._before, sql) and not self.stop.reached.is_set():
+            self.stop()
+        if sql.startswith("UPDATE"):
+            self.updated.append(len(parameters) if many else 1)
+        if sql.startswith("INSERT") and self._failures:
+            raise self._failures.pop()
+        return execute(sql, parameters, many, context)
+
+
+class Relay:
+    """A transport whose relay says the same to all, or what `replies` has for an address."""
+
+    server = Server("relay.test:25")
+
+    def __init__(self, replies):
+        self._replies = replies
+
+    def deliver_each(self, messages):
+        for message in messages:
+            if isinstance(self._replies, dict):
+                yield self._replies
+            else:
+                yield dict.fromkeys(message.remaining_recipients, self._replies)
+
+
+def end(held, replies=ACCEPTED):
+    """End an attempt as its holder does when the relay has answered; return what became of the message."""
+    [state] = delivery.deliver([held], Relay(replies))
+    return state
+
+
+def store(*recipients):
+    email = EmailMessage("Hi", "Hello", "ann@example.com", recipients or ["b@example.com"])
+    email.send()
+    return email.outbox_message
+
+
+def claim(holder="holder"):
+    [claimed] = OutboxMessage.objects.claim(1, holder)
+    return claimed
+
+
+def expire():
+    assert OutboxMessage.objects.filter(state=State.SENDING).update(lease_expires_at=Now() - timedelta(seconds=1))
+
+
+def outcomes(message):
+    return list(message.attempts.values_list("outcome", flat=True))
+
+
+def check_the_rescuers_end(message, relay):
+    message.refresh_from_db()
+    assert (message.state, message.possible_duplicate, message.claim_token) == (State.SENT, True, None)
+    assert message.attempt_count == 2
+    assert outcomes(message) == [Attempt.Outcome.UNKNOWN, Attempt.Outcome.ACCEPTED, Attempt.Outcome.LATE]
+    first, second = relay.mails
+    assert first.content == second.content
+    assert first.message["Message-ID"] == message.message_id
+
+
+def start_python(script, **variables):
+    """Start a process of its own that runs the script on this test's database."""
+    database = connection.settings_dict["NAME"]
+    url = urlsplit(os.environ["DATABASE_URL"])
+    environment = {
+        **os.environ,
+        "DJANGO_SETTINGS_MODULE": "flasky.settings",
+        "DATABASE_URL": f"sqlite:///{database}" if url.scheme == "sqlite" else url._replace(path=database).geturl(),
+        **variables,
+    }
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    return subprocess.Popen([sys.executable, "-c", script], env=environment, text=True, bufsize=1, **pipes)
