@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from urllib3.exceptions import MaxRetryError, NewConnectionError
 
-from flasky.mail.replies import Reply, Verdict, provider_verdict, retry_hint, smtp_verdict
+from flasky.mail.replies import MAX_TEXT, Reply, Verdict, provider_verdict, retry_hint, smtp_verdict
 
 
 @pytest.mark.parametrize(
@@ -106,3 +106,17 @@ def caused_by(cause):
 )
 def test_a_providers_failure_is_sorted_by_its_http_status(error, status, verdict):
     assert provider_verdict(error, status) == verdict
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ("250 Ok", "250 Ok"),
+        ("a@example.com: 250 Ok\nb@example.com: 550 No", "a@example.com: 250 Ok\nb@example.com: 550 No"),
+        ("550 a\0b\tc\x1bd", "550 a\ufffdb\ufffdc\ufffdd"),
+        ("5" * (MAX_TEXT + 1), "5" * MAX_TEXT),
+    ],
+    ids=["a line", "several lines", "what no column takes", "too much"],
+)
+def test_a_reply_is_kept_as_far_as_it_can_be_stored_and_read(said, kept):
+    assert Reply(Verdict.REFUSED, said).text == kept

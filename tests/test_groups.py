@@ -1,0 +1,103 @@
+"""flasky.mail.transports.smtp, where the relay takes commands in groups (PIPELINING, RFC 2920)."""
+
+from contextlib import closing
+
+import pytest
+from django.core.mail import EmailMessage
+
+from flasky.mail.models import OutboxMessage
+from flasky.mail.replies import Verdict
+from flasky.mail.transports import borrow
+from flasky.mail.wire import compose
+from tests.conftest import use_relay
+from tests.scripted_relay import ScriptedRelay
+from tests.smtp_server import SmtpServer
+
+
+@pytest.fixture
+def relay(settings):
+    with SmtpServer(pipelining=True) as relay:
+        use_relay(settings, relay)
+        yield relay
+
+
+def a_message(*recipients):
+    return OutboxMessage(**compose(EmailMessage("Hi", "Hello", "ann@example.com", recipients or ["b@example.com"])))
+
+
+def many(count):
+    return a_message(*(f"b{number}@example.com" for number in range(count)))
+
+
+def deliver(*messages):
+    """Return the verdicts on each message, delivered as one claim."""
+    with borrow() as transport, closing(transport.deliver_each(messages)) as replies_to_each:
+        return [{reply.verdict for reply in replies.values()} for replies in replies_to_each]
+
+
+ACCEPTED, REFUSED, POSTPONED = {Verdict.ACCEPTED}, {Verdict.REFUSED}, {Verdict.POSTPONED}
+
+
+def test_the_text_of_a_message_does_not_leave_before_its_turn(relay):
+    """Whoever comes no more, because the process stops or the claim is lost, has sent nothing of the next one."""
+    with borrow() as transport:
+        replies_to_each = transport.deliver_each([a_message(), a_message()])
+        next(replies_to_each)
+        assert transport.announced is not None
+        replies_to_each.close()
+        assert len(relay.mails) == 1
+        assert transport.deliver(a_message())["b@example.com"].verdict == Verdict.ACCEPTED
+    assert (len(relay.mails), relay.sessions) == (2, 2)
+
+
+def test_an_announced_message_is_not_said_again(relay):
+    assert deliver(a_message("b@example.com"), a_message("c@example.com")) == [ACCEPTED, ACCEPTED]
+    assert [mail.recipients for mail in relay.mails] == [["b@example.com"], ["c@example.com"]]
+    assert relay.sessions == 1
+
+
+def test_each_message_gets_the_replies_to_its_own_envelope(relay):
+    relay.replies = {"c@example.com": "550 5.1.1 Nobody", "d@example.com": "451 4.2.2 Full"}
+    messages = [a_message(f"{name}@example.com") for name in "bcde"]
+    assert deliver(*messages) == [ACCEPTED, REFUSED, POSTPONED, ACCEPTED]
+    assert [mail.recipients for mail in relay.mails] == [["b@example.com"], ["e@example.com"]]
+
+
+def test_a_refused_text_does_not_spoil_the_envelope_that_came_with_it(relay):
+    relay.replies = {"DATA": ["554 5.7.1 Spam"]}
+    assert deliver(a_message(), a_message()) == [REFUSED, ACCEPTED]
+    assert relay.sessions == 1
+
+
+def test_more_recipients_than_fit_into_one_write_are_all_named(relay):
+    """And they are not announced: the relay's replies must find room while we are still writing."""
+    assert deliver(a_message(), many(250), a_message()) == [ACCEPTED, ACCEPTED, ACCEPTED]
+    assert [len(mail.recipients) for mail in relay.mails] == [1, 250, 1]
+
+
+def test_a_message_that_cannot_be_announced_does_not_harm_the_one_before_it(relay, caplog):
+    broken = a_message()
+    broken.recipients = ["ö@example.com"]
+    assert deliver(a_message(), broken, a_message()) == [ACCEPTED, POSTPONED, ACCEPTED]
+    assert caplog.text.count("could not be handed over") == 1
+
+
+def test_an_address_with_a_line_break_never_becomes_a_command(relay, caplog):
+    smuggling = a_message()
+    smuggling.recipients = ["b@example.com>\r\nRCPT TO:<eve@example.com"]
+    assert deliver(smuggling, a_message()) == [POSTPONED, ACCEPTED]
+    assert [mail.recipients for mail in relay.mails] == [["b@example.com"]]
+
+
+def test_a_connection_that_is_to_be_renewed_announces_nothing(relay, monkeypatch):
+    monkeypatch.setattr("flasky.mail.transports.base.KEEP_MAILS", 2)
+    assert deliver(*[a_message() for _ in range(5)]) == [ACCEPTED] * 5
+    assert (len(relay.mails), relay.sessions) == (5, 3)
+
+
+def test_a_relay_that_waits_for_a_text_for_nobody_gets_an_empty_one(settings):
+    """RFC 2920, section 3.1: a server may say 354 although it has refused all recipients."""
+    with ScriptedRelay(pipelining=True, RCPT=["550 5.1.1 Nobody"], DATA=["354 Go on"]) as relay:
+        use_relay(settings, relay)
+        assert deliver(a_message(), a_message()) == [REFUSED, ACCEPTED]
+        assert (len(relay.accepted), relay.sessions) == (1, 1)
