@@ -1,13 +1,14 @@
 """flasky.mail.transports.smtp, where the relay takes commands in groups (PIPELINING, RFC 2920)."""
 
 from contextlib import closing
+from types import SimpleNamespace
 
 import pytest
 from django.core.mail import EmailMessage
 
 from flasky.mail.models import OutboxMessage
 from flasky.mail.replies import Verdict
-from flasky.mail.transports import borrow
+from flasky.mail.transports import SmtpTransport, borrow
 from flasky.mail.wire import compose
 from tests.conftest import use_relay
 from tests.scripted_relay import ScriptedRelay
@@ -22,7 +23,7 @@ def relay(settings):
 
 
 def a_message(*recipients):
-    return OutboxMessage(**compose(EmailMessage("Hi", "Hello", "ann@example.com", recipients or ["b@example.com"])))
+    return OutboxMessage(**compose(EmailMessage("Hi", "Hello\n", "ann@example.com", recipients or ["b@example.com"])))
 
 
 def many(count):
@@ -51,8 +52,10 @@ def test_the_text_of_a_message_does_not_leave_before_its_turn(relay):
 
 
 def test_an_announced_message_is_not_said_again(relay):
-    assert deliver(a_message("b@example.com"), a_message("c@example.com")) == [ACCEPTED, ACCEPTED]
+    messages = [a_message("b@example.com"), a_message("c@example.com")]
+    assert deliver(*messages) == [ACCEPTED, ACCEPTED]
     assert [mail.recipients for mail in relay.mails] == [["b@example.com"], ["c@example.com"]]
+    assert [mail.content for mail in relay.mails] == [message.content for message in messages]
     assert relay.sessions == 1
 
 
@@ -69,10 +72,20 @@ def test_a_refused_text_does_not_spoil_the_envelope_that_came_with_it(relay):
     assert relay.sessions == 1
 
 
-def test_more_recipients_than_fit_into_one_write_are_all_named(relay):
-    """And they are not announced: the relay's replies must find room while we are still writing."""
+def test_a_write_holds_no_more_commands_than_their_replies_find_room_for(relay, monkeypatch):
+    """While we are still writing nobody reads the replies: both sides could wait for each other."""
+    writes = []
+    send = SmtpTransport._send
+
+    def look(transport, data, **options):
+        writes.append(bytes(data).count(b"RCPT TO"))
+        send(transport, data, **options)
+
+    monkeypatch.setattr(SmtpTransport, "_send", look)
     assert deliver(a_message(), many(250), a_message()) == [ACCEPTED, ACCEPTED, ACCEPTED]
     assert [len(mail.recipients) for mail in relay.mails] == [1, 250, 1]
+    assert sum(writes) == 252
+    assert max(writes) <= 100
 
 
 def test_a_message_that_cannot_be_announced_does_not_harm_the_one_before_it(relay, caplog):
@@ -87,6 +100,7 @@ def test_an_address_with_a_line_break_never_becomes_a_command(relay, caplog):
     smuggling.recipients = ["b@example.com>\r\nRCPT TO:<eve@example.com"]
     assert deliver(smuggling, a_message()) == [POSTPONED, ACCEPTED]
     assert [mail.recipients for mail in relay.mails] == [["b@example.com"]]
+    assert "has a line break" in caplog.text
 
 
 def test_a_connection_that_is_to_be_renewed_announces_nothing(relay, monkeypatch):
@@ -101,3 +115,31 @@ def test_a_relay_that_waits_for_a_text_for_nobody_gets_an_empty_one(settings):
         use_relay(settings, relay)
         assert deliver(a_message(), a_message()) == [REFUSED, ACCEPTED]
         assert (len(relay.accepted), relay.sessions) == (1, 1)
+
+
+class Line:
+    """A connection that takes so many bytes and then breaks."""
+
+    def __init__(self, takes):
+        self.takes = takes
+
+    def send(self, data):
+        if not self.takes:
+            raise ConnectionResetError
+        count = min(len(data), self.takes)
+        self.takes -= count
+        return count
+
+
+@pytest.mark.parametrize(("takes", "is_out"), [(10, True), (8, True), (5, True), (4, False), (0, False)])
+def test_a_message_is_out_with_its_last_byte_whatever_becomes_of_what_follows_it(relay, takes, is_out):
+    """Otherwise it would be called postponed, and its repeat would bear no mark."""
+    with borrow() as transport:
+        transport.backend.connection, real = SimpleNamespace(sock=Line(takes)), transport.backend.connection
+        try:
+            transport._send(b"12345" + b"67890", enough=5)
+            was_out = True
+        except ConnectionResetError:
+            was_out = False
+        transport.backend.connection = real
+    assert was_out == is_out

@@ -108,6 +108,15 @@ def test_a_connection_that_is_aborted_before_the_end_leaves_the_message_untouche
     assert relay.mails == []
 
 
+def test_after_an_abort_no_new_connection_is_made(relay):
+    """A kept connection that breaks is replaced, but not when it was cut on purpose."""
+    with pytest.raises(TransportUnavailable, match="stopped"), borrow() as transport:
+        transport.deliver(a_message())
+        transports.abort_lent()
+        transport.deliver(a_message())
+    assert (len(relay.mails), relay.sessions) == (1, 1)
+
+
 def test_one_connection_serves_many_messages_and_borrowers(relay):
     for _ in range(3):
         deliver()
