@@ -64,7 +64,7 @@ class Actor:
         self.updated = []
         self._action, self._before, self._failures = action, before, failures
         self._future = Future()
-        self._thread = threading.Thread(target=self._run, name=name)
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
         if before and wait:
             self.stop.wait()

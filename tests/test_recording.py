@@ -286,6 +286,15 @@ def test_a_holder_who_is_interrupted_while_it_waits_for_the_relay_leaves_its_mes
     check_doubt(first, second)
 
 
+def test_a_holder_who_ends_between_two_messages_leaves_nothing_in_doubt():
+    _, untouched = store(), store()
+    ends = delivery.deliver(OutboxMessage.objects.claim(2), Relay(ACCEPTED))
+    assert next(ends) == State.SENT
+    ends.close()
+    assert OutboxMessage.objects.due().get() == untouched
+    assert not OutboxMessage.objects.filter(possible_duplicate=True).exists()
+
+
 def check_doubt(first, second):
     """The first may have arrived, the second has not; both are tried again."""
     if OutboxMessage.objects.filter(state=State.SENDING).exists():

@@ -1,18 +1,20 @@
 """Write rows past the ORM: it compiles a statement for each, which takes longer than the database needs for the row."""
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 from django.db import models
 
-PLAIN = (str, int, float, bool)  # every database driver takes these as they are
+PLAIN = (str, int, float, bool, type(None))  # every database driver takes these as they are
 
 
 def insert(instance: models.Model, connection: Any) -> None:
     """Insert a new instance and give it its key. Nobody hears a signal, and nobody needs one."""
-    fields: list[Any] = [field for field in instance._meta.concrete_fields if not field.primary_key]
+    model = type(instance)
+    names = _all_but_the_key(model)
     returning = " RETURNING id" if connection.features.can_return_columns_from_insert else ""
-    statement, values = _insertion(connection, fields, [[getattr(instance, field.attname) for field in fields]])
+    statement, values = _insertion(connection, model, names, [[getattr(instance, name) for name in names]])
     with connection.cursor() as cursor:
         cursor.execute(statement + returning, values)
         instance.pk = cursor.fetchone()[0] if returning else cursor.lastrowid
@@ -20,17 +22,17 @@ def insert(instance: models.Model, connection: Any) -> None:
 
 
 def insert_many(
-    model: type[models.Model], names: Sequence[str], rows: Sequence[Sequence[Any]], connection: Any
+    model: type[models.Model], names: tuple[str, ...], rows: Sequence[Sequence[Any]], connection: Any
 ) -> None:
     """Insert a row for each sequence of values, which are in the order of the columns' names, with one statement."""
     with connection.cursor() as cursor:
-        cursor.execute(*_insertion(connection, [model._meta.get_field(name) for name in names], rows))
+        cursor.execute(*_insertion(connection, model, names, rows))
 
 
 def update_many(
     model: type[models.Model],
-    names: Sequence[str],
-    guards: Sequence[str],
+    names: tuple[str, ...],
+    guards: tuple[str, ...],
     rows: Sequence[Sequence[Any]],
     connection: Any,
 ) -> Any:
@@ -40,24 +42,35 @@ def update_many(
     """
     changes, conditions = (f"{name} = %s" for name in names), (f"{name} = %s" for name in guards)
     statement = f"UPDATE {model._meta.db_table} SET {', '.join(changes)} WHERE {' AND '.join(conditions)}"  # noqa: S608
-    fields = [model._meta.get_field(name) for name in (*names, *guards)]
+    fields = _fields(model, names + guards)
     cursor = connection.cursor()
     cursor.executemany(statement, [_prepared(connection, fields, row) for row in rows])
     return cursor
 
 
-def _insertion(connection: Any, fields: Sequence[Any], rows: Sequence[Sequence[Any]]) -> tuple[str, list[Any]]:
-    columns = ", ".join(field.column for field in fields)
-    places = ", ".join(_placeholder(connection, field) for field in fields)
-    statement = (
-        f"INSERT INTO {fields[0].model._meta.db_table} ({columns}) "  # noqa: S608 (all names are our own)
-        f"VALUES {', '.join([f'({places})'] * len(rows))}"
-    )
-    return statement, [value for row in rows for value in _prepared(connection, fields, row)]
+def _insertion(
+    connection: Any, model: type[models.Model], names: tuple[str, ...], rows: Sequence[Sequence[Any]]
+) -> tuple[str, list[Any]]:
+    head, places = _parts_of_insertion(model, names, connection.ops.binary_placeholder_sql(b""))
+    values = [value for row in rows for value in _prepared(connection, _fields(model, names), row)]
+    return f"{head} VALUES {', '.join([places] * len(rows))}", values
 
 
-def _placeholder(connection: Any, field: Any) -> str:
-    return connection.ops.binary_placeholder_sql(b"") if isinstance(field, models.BinaryField) else "%s"
+@cache
+def _parts_of_insertion(model: type[models.Model], names: tuple[str, ...], binary_place: str) -> tuple[str, str]:
+    binary = (isinstance(field, models.BinaryField) for field in _fields(model, names))
+    places = ", ".join(binary_place if is_binary else "%s" for is_binary in binary)
+    return f"INSERT INTO {model._meta.db_table} ({', '.join(names)})", f"({places})"
+
+
+@cache
+def _all_but_the_key(model: type[models.Model]) -> tuple[str, ...]:
+    return tuple(field.attname for field in model._meta.concrete_fields if not field.primary_key)
+
+
+@cache
+def _fields(model: type[models.Model], names: tuple[str, ...]) -> list[Any]:
+    return [model._meta.get_field(name) for name in names]
 
 
 def _prepared(connection: Any, fields: Sequence[Any], values: Sequence[Any]) -> list[Any]:
