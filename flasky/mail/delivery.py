@@ -82,12 +82,12 @@ def deliver(
     waiting = deque(claim)
     token = claim[0].claim_token
     assert token is not None
-    with kept(token), recorder(), closing(transport.deliver_each(claim)) as replies_to_each:
+    with kept(token), recorder():
         try:
             # Nobody holds a database connection while waiting for a server that may take its time.
             _release_connection()
             circumstances, started_at = _circumstances(token, transport), timezone.now()
-            for replies in replies_to_each:
+            for replies in transport.deliver_each(claim):
                 result = _result(waiting.popleft(), replies, circumstances | {"started_at": started_at})
                 state = _insist(partial(record, result), stop)
                 _release_connection()

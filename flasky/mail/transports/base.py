@@ -4,7 +4,7 @@ import contextlib
 import logging
 import smtplib
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,19 +71,15 @@ class Transport:
     def is_worn(self) -> bool:
         return self.mails >= KEEP_MAILS or time.monotonic() - self.idle_since > KEEP_IDLE
 
-    def deliver_each(self, messages: Sequence[Any]) -> Generator[dict[str, Reply], None, None]:
+    def deliver_each(self, messages: Sequence[Any]) -> Iterator[dict[str, Reply]]:
         """Hand over outbox messages one by one, in their order, and yield the replies to each.
 
         Nothing of a message's text leaves before its turn: before the caller, who has recorded the replies to the one
-        before, comes back. A caller who comes no more must close the iterator. Raise TransportUnavailable if nobody's
-        mail is taken now; the message whose turn it was, and those after it, were not touched then.
+        before, comes back. Raise TransportUnavailable if nobody's mail is taken now; the message whose turn it was, and
+        those after it, were not touched then.
         """
         for message, following in zip(messages, [*messages[1:], None], strict=True):
-            try:
-                yield self._deliver_whatever_happens(message, following)
-            except GeneratorExit:
-                self.close()
-                raise
+            yield self._deliver_whatever_happens(message, following)
 
     def _deliver_whatever_happens(self, message: Any, following: Any) -> dict[str, Reply]:
         try:
