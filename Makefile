@@ -4,11 +4,12 @@ PYTHON ?= python3
 PORT ?= 8000
 
 .DEFAULT_GOAL := help
-.PHONY: help run test clean
+.PHONY: help run test bench clean
 
 help:
 	@echo "make run     serve Flasky at http://127.0.0.1:8000/; another port: make run PORT=8001"
 	@echo "make test    run the linter, the type checker and the tests; needs no server"
+	@echo "make bench   measure Flasky beside its peers; some figures only: make bench BENCH='--quick --only drain'"
 	@echo "make clean   remove .venv, caches and reports; .env and the database stay"
 	@echo "Another Python than python3: make clean run PYTHON=python3.12"
 
@@ -16,6 +17,16 @@ run test:
 	@"$(PYTHON)" -c "" 2>/dev/null || { echo "Flasky needs Python 3.10 or newer, and $(PYTHON) does not run here: install it, or name another: PYTHON=python3.12" >&2; exit 1; }
 	@exec "$(PYTHON)" dev.py $@ "$(PORT)"
 
+bench: benchmarks/.venv/installed.txt
+	@exec benchmarks/.venv/bin/python -m benchmarks $(BENCH)
+
+# Touched last: an interrupted installation starts anew.
+benchmarks/.venv/installed.txt: requirements.txt benchmarks/requirements.txt
+	@echo "Installing the peers into benchmarks/.venv; this can take a minute."
+	@"$(PYTHON)" -m venv benchmarks/.venv
+	@benchmarks/.venv/bin/python -m pip install --quiet --no-input --disable-pip-version-check -r requirements.txt -r benchmarks/requirements.txt
+	@touch $@
+
 clean:
-	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* htmlcov staticfiles
+	@rm -rf .venv benchmarks/.venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* htmlcov staticfiles
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,20 @@
+"""Flasky's settings with the peers added: the same database options, templates and log, another way to send."""
+
+import os
+import tempfile
+from pathlib import Path
+
+from flasky.settings import *  # noqa: F403
+from flasky.settings import INSTALLED_APPS, MAIL_WORKERS, TRANSPORTS
+
+INSTALLED_APPS = [*INSTALLED_APPS, "post_office", "mailer", "django_tasks", "django_tasks_db"]
+EMAIL_BACKEND = TRANSPORTS["smtp"]
+
+POST_OFFICE = {
+    "BACKENDS": {"default": EMAIL_BACKEND},
+    "THREADS_PER_PROCESS": MAIL_WORKERS,
+    "BATCH_SIZE": int(os.environ.get("POST_OFFICE_BATCH_SIZE", "100")),  # 100 is its default
+}
+MAILER_EMAIL_BACKEND = EMAIL_BACKEND
+MAILER_LOCK_PATH = str(Path(tempfile.gettempdir()) / f"mailer-{os.getpid()}")
+TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend"}}

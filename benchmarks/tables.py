@@ -1,0 +1,68 @@
+"""What happens to a subject's tables between two rounds."""
+
+from django.core.management.color import no_style
+from django.db import connection
+from django.db.models import DateTimeField
+
+
+def empty(*models):
+    tables = [model._meta.db_table for model in models]
+    connection.ops.execute_sql_flush(connection.ops.sql_flush(no_style(), tables, allow_cascade=True))
+    settle()
+
+
+def settle():
+    """Do now what the database would otherwise do in the midst of a measurement."""
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE")
+        if connection.vendor == "sqlite":
+            cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    connection.close()
+
+
+def copy_row(original, count, apart):
+    """Insert `count` copies of a row, each `apart` s older than the one before."""
+    fields = [field for field in original._meta.concrete_fields if not field.primary_key]
+    columns = ", ".join(quoted(field.column) for field in fields)
+    values = ", ".join(value(field, apart) for field in fields)
+    table, key = quoted(original._meta.db_table), quoted(original._meta.pk.column)
+    series = "WITH RECURSIVE series(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM series WHERE n < %s)"
+    if count > 0:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"{series} INSERT INTO {table} ({columns}) SELECT {values} FROM {table}, series WHERE {key} = %s",
+                [count, original.pk],
+            )
+
+
+def value(field, apart):
+    """Return the copy's value: moments must differ, as they do in life, or an index would have one entry only."""
+    column = quoted(field.column)
+    if isinstance(field, DateTimeField) and connection.vendor == "sqlite":
+        return f"strftime('%%Y-%%m-%%d %%H:%%M:%%f', {column}, '-' || (series.n * {apart}) || ' seconds')"
+    if isinstance(field, DateTimeField):
+        return f"{column} - series.n * {apart} * interval '1 second'"
+    if field.name == "message_id":
+        return f"{column} || series.n"
+    return column
+
+
+def copy_related(original):
+    """Give the copies of a row, which follow it, copies of its history."""
+    owner = original._meta
+    for relation in owner.related_objects:
+        model, link = relation.related_model._meta, relation.field.column
+        fields = [field.column for field in model.concrete_fields if not field.primary_key]
+        columns = ", ".join(map(quoted, fields))
+        values = ", ".join(f"owner.{owner.pk.column}" if column == link else f"one.{column}" for column in fields)
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"INSERT INTO {quoted(model.db_table)} ({columns}) SELECT {values} "
+                f"FROM {quoted(model.db_table)} one, {quoted(owner.db_table)} owner "
+                f"WHERE one.{link} = %s AND owner.{owner.pk.column} > %s",
+                [original.pk, original.pk],
+            )
+
+
+def quoted(name):
+    return connection.ops.quote_name(name)
