@@ -20,6 +20,7 @@ VICTIM = "import django; django.setup(); from flasky.mail.drill.victim import ma
 SETTLED = (*FINISHED, State.HELD)
 UNHARMED = ""
 STOP_TIMEOUT = 5  # s
+NAMED = 4  # messages of a dead worker in its line
 
 
 @dataclass
@@ -130,7 +131,8 @@ class Conductor:
 
     def note_kill(self, kill: Kill) -> None:
         self.kills.append(kill)
-        messages = ", ".join(map(str, kill.messages)) or "nothing"
+        first, more = kill.messages[:NAMED], len(kill.messages) - NAMED
+        messages = (", ".join(map(str, first)) or "nothing") + (f" and {more} more" if more > 0 else "")
         self.show(f"{self.progress()}; worker {kill.pid} killed {kill.label}, holding {messages}")
 
     def progress(self) -> str:
