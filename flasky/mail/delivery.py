@@ -61,6 +61,7 @@ def deliver_due(stop: Callable[[], bool] = lambda: False, delivered: Callable[[]
                     states[state] += 1
                     delivered()
             transport.pace = (time.monotonic() - started) / len(claim)
+            del claim  # large mails must not be in memory while the next ones are fetched
     _release_connection()
     return states
 

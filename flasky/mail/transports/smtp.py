@@ -168,11 +168,11 @@ class SmtpTransport(Transport):
         return options
 
     def _hand_over(self, content: bytes, following: Any) -> Reply:
-        smtp, text = self._smtp, _as_data(content)
+        smtp, (text, end) = self._smtp, _as_data(content)
         last = len(text) - len(text) % CHUNK  # where the piece begins that leaves together with the next envelope
         for start in range(0, last, CHUNK):
             self._send(memoryview(text)[start : start + CHUNK])
-        self._send(text[last:] + self._announce(following), enough=len(text) - last)
+        self._send(text[last:] + end + self._announce(following), enough=len(text) - last + len(end))
         try:
             # Giving up here repeats a mail that is perhaps only being scanned (RFC 5321, section 4.5.3.2.6).
             smtp.sock.settimeout(settings.EMAIL_TIMEOUT * CONTENT_TIMEOUT)
@@ -229,7 +229,10 @@ class SmtpTransport(Transport):
         return self._smtp.getreply()
 
 
-def _as_data(content: bytes) -> bytes:
-    """Return the lines of a message as DATA carries them, with the end (RFC 5321, section 4.5.2)."""
+def _as_data(content: bytes) -> tuple[bytes, bytes]:
+    """Return the lines of a message as DATA carries them, not copied if they need no change, and what ends them.
+
+    The rules are in RFC 5321, section 4.5.2.
+    """
     text = (b"." + content if content.startswith(b".") else content).replace(b"\r\n.", b"\r\n..")
-    return text + (b".\r\n" if text.endswith(b"\r\n") else b"\r\n.\r\n")
+    return text, b".\r\n" if text.endswith(b"\r\n") else b"\r\n.\r\n"
