@@ -261,14 +261,14 @@ def test_an_error_that_lasts_is_told_once_and_tried_again_after_a_pause(relay, m
 def test_a_database_that_is_away_for_a_while_does_not_end_the_thread(relay, settings, monkeypatch, caplog):
     settings.MAIL_SWEEP_INTERVAL = 0.05
     failures = ["first", "second"]
-    original = worker_module.OutboxMessage.objects.release_expired
+    original = worker_module.OutboxMessage.objects.unfinished
 
     def fail_twice():
         if failures:
             raise RuntimeError(failures.pop())
         return original()
 
-    monkeypatch.setattr(worker_module.OutboxMessage.objects, "release_expired", fail_twice)
+    monkeypatch.setattr(worker_module.OutboxMessage.objects, "unfinished", fail_twice)
     with running(Worker()):
         assert store().wait(20) == State.SENT
     assert "outbox could not be read" in caplog.text

@@ -33,7 +33,6 @@ class Command(BaseCommand):
         parser.add_argument("--loop", action="store_true", help="go on until SIGTERM or Ctrl-C: a worker of its own")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        self.stopping = threading.Event()
         self.signal = 0
         self.trouble = ""
         with self.signals_noted():
@@ -47,8 +46,7 @@ class Command(BaseCommand):
         """Stop in order on SIGINT and SIGTERM."""
 
         def note(number: int, frame: Any) -> None:
-            self.signal = number
-            self.stopping.set()
+            self.signal = number  # and no more: a lock here would wait for ever if the next signal came meanwhile
 
         if threading.current_thread() is not threading.main_thread():  # no other thread hears signals
             yield
@@ -64,7 +62,8 @@ class Command(BaseCommand):
         worker = Worker()
         worker.start()
         self.stdout.write("Delivering. Ctrl-C stops after the mails that are on the wire.")
-        self.stopping.wait()
+        while not self.signal:
+            time.sleep(LOOK_INTERVAL)
         worker.stop()
 
     def drain(self) -> None:
@@ -116,12 +115,14 @@ class Command(BaseCommand):
 
     def deliver(self) -> None:
         try:
-            deliver_due(self.stopping.is_set)
+            deliver_due(self.must_stop)
         except TransportUnavailable as trouble:
             self.trouble = self.trouble or str(trouble)
-            self.stopping.set()
         finally:
             connections.close_all()
+
+    def must_stop(self) -> bool:
+        return bool(self.signal or self.trouble)
 
     def report(self, states: Counter[str]) -> None:
         waiting = OutboxMessage.objects.filter(state__in=(State.QUEUED, State.SENDING)).count()
