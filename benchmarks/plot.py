@@ -22,7 +22,13 @@ def draw(figures, path):
     if not panels:
         return
     plt.rcParams.update(
-        {"font.size": 9, "svg.hashsalt": "flasky", "axes.spines.top": False, "axes.spines.right": False}
+        {
+            "font.size": 9,
+            "svg.hashsalt": "flasky",
+            "svg.fonttype": "none",
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+        }
     )
     heights = [1 + len(shown[0].values) for _, shown in panels]
     figure, axes = plt.subplots(

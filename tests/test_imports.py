@@ -25,7 +25,6 @@ ALLOWED = {
     "flasky.mail.transports.base": {"flasky.mail.replies", "flasky.mail.trouble", "flasky.mail.wire"},
     "flasky.mail.transports.smtp": {
         "flasky.mail.replies",
-        "flasky.mail.transports",
         "flasky.mail.transports.base",
         "flasky.mail.trouble",
     },

@@ -8,10 +8,19 @@ from importlib.util import find_spec
 
 import pytest
 
+from tests.conftest import missing
+
 PROBE = """
 import json, sys
 from django.conf import settings
 print(json.dumps({name: getattr(settings, name) for name in sys.argv[1:]}, default=str))
+"""
+
+WITHOUT_THE_DRIVER = """
+import runpy, sys
+sys.modules["MySQLdb"] = None  # as if it was not installed
+sys.argv = ["manage.py", "check"]
+runpy.run_path("manage.py", run_name="__main__")
 """
 
 
@@ -169,9 +178,7 @@ def test_a_relative_database_file_is_the_same_from_every_folder(values):
 
 
 def test_a_database_without_its_driver_is_a_check_that_names_the_package(run):
-    if find_spec("MySQLdb"):
-        pytest.skip("the driver is installed here")
-    finished = run("manage.py", "check", SECRET_KEY="x", DATABASE_URL="mysql://u:p@db.test/name")
+    finished = run("-c", WITHOUT_THE_DRIVER, SECRET_KEY="x", DATABASE_URL="mysql://u:p@db.test/name")
     assert "pip install mysqlclient" in finished.stderr
     assert "Traceback" not in finished.stderr
 
@@ -183,7 +190,8 @@ def test_check_deploy_is_clean_with_https(run):
 
 
 def test_postgresql_connections_are_pooled_where_the_pool_is_installed(values):
-    pytest.importorskip("psycopg_pool")
+    if find_spec("psycopg_pool") is None:
+        missing("psycopg[pool]")
     [databases] = values("DATABASES", DATABASE_URL="postgres://me@127.0.0.1/flasky")
     assert databases["default"]["OPTIONS"]["pool"]["max_size"] == 20
     assert "CONN_MAX_AGE" not in databases["default"]  # Django refuses both at once

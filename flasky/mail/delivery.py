@@ -108,8 +108,8 @@ def deliver(
             waiting.clear()  # one of them may be on the wire: only the lease knows how to end this
             raise
         finally:
-            rest = OutboxMessage.objects.filter(pk__in=[message.pk for message in waiting])
             if waiting:
+                rest = OutboxMessage.objects.filter(pk__in=[message.pk for message in waiting])
                 _insist(lambda: rest.release(token), stop)
 
 

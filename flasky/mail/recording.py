@@ -126,7 +126,7 @@ def _write_what_waits(own: Result, connection: Any) -> None:
     except Exception:  # whatever is wrong with one of them: the others' threads will write their own
         _write_one(own, connection)
     finally:
-        _seconds = min(time.monotonic() - started, 0.01)
+        _seconds = min(time.monotonic() - started, 0.01)  # a database that hung once must not delay the next ones
 
 
 def _write_together(results: Sequence[Result], connection: Any) -> None:

@@ -51,16 +51,14 @@ TOO_MANY_RECIPIENTS = ("4.5.3", "5.5.3")  # the others go next time (RFC 5321, s
 
 def smtp_verdict(command: str, code: int, text: str) -> Verdict:
     """Sort a reply by its codes; what makes no sense may do so later, unless the message was handed over already."""
-    if 200 <= code < 300 and command != "DATA":
-        return Verdict.ACCEPTED
+    if code // 100 == 2:  # at DATA nothing was handed over yet that could be accepted
+        return Verdict.POSTPONED if command == "DATA" else Verdict.ACCEPTED
     enhanced = enhanced_code(text)
     if any(basic in (None, code) and status in (None, enhanced) for basic, status in UNAVAILABLE):
         return Verdict.UNAVAILABLE
     if command == "RCPT" and enhanced in TOO_MANY_RECIPIENTS:
         return Verdict.POSTPONED
-    if command == "DATA" and code // 100 == 2:  # nothing was handed over that could be accepted
-        return Verdict.POSTPONED
-    by_first_digit = {2: Verdict.ACCEPTED, 4: Verdict.POSTPONED, 5: Verdict.REFUSED}
+    by_first_digit = {4: Verdict.POSTPONED, 5: Verdict.REFUSED}
     nonsense = Verdict.UNKNOWN if command == "CONTENT" else Verdict.POSTPONED
     return by_first_digit.get(code // 100, nonsense)
 

@@ -9,7 +9,6 @@ from typing import Any
 from django.conf import settings
 
 from flasky.mail.replies import Reply, Verdict
-from flasky.mail.transports import base
 from flasky.mail.transports.base import Server, Transport
 from flasky.mail.trouble import TransportUnavailable, advise, explain
 
@@ -197,7 +196,7 @@ class SmtpTransport(Transport):
 
     def _announce(self, following: Any) -> bytes:
         """Return the envelope to send with the end of this message (RFC 2920, section 3.1 allows it), if any."""
-        if following is None or not self.takes_groups or self.mails >= base.KEEP_MAILS:
+        if following is None or not self.takes_groups or self.is_worn():
             return b""
         with contextlib.suppress(TypeError, ValueError):  # its own turn will tell what is wrong with it
             commands = self._commands(following)
