@@ -13,6 +13,13 @@ VENV = ROOT / ".venv"
 PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 INSTALLED = VENV / "installed.txt"  # what was asked for; written when all of it is there
 PIP_LOG = VENV / "pip.log"
+TESTS = (
+    "-m ruff check",
+    "-m ruff format --check",
+    "-m mypy",
+    "manage.py check_mail_templates --settings=tests.settings",
+    "-m pytest --cov --cov-report=term",
+)
 
 
 def main(task="", port="8000"):
@@ -40,9 +47,9 @@ def run(port):
 
 def test():
     install("requirements.txt", "requirements-dev.txt")
-    for command in ("ruff check", "ruff format --check", "mypy", "pytest --cov --cov-report=term"):
-        say(command)
-        call("-m", *command.split())
+    for command in TESTS:
+        say(command.removeprefix("-m "))
+        call(*command.split())
 
 
 def require_free_port(port):

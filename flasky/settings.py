@@ -240,6 +240,7 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 
 LANGUAGE_CODE = "en"
+LANGUAGES = [("en", "English")]  # those that the templates of mails are checked in
 TIME_ZONE = "UTC"
 USE_TZ = True
 
@@ -299,6 +300,9 @@ FLASKY_MAIL_SENDER = read("FLASKY_MAIL_SENDER", "Flasky Admin <flasky@example.co
 ADMINS = MANAGERS = [("", address) for address in FLASKY_ADMIN]
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = FLASKY_MAIL_SENDER
 EMAIL_SUBJECT_PREFIX = f"{FLASKY_MAIL_SUBJECT_PREFIX} "  # for mail_admins() and mail_managers()
+
+# With what /mailbox/templates/ and check_mail_templates fill a mail that shows more than a user: see mail/catalogue.py.
+MAIL_SAMPLES = {"mail/test": "flasky.mail.catalogue.test_mail"}
 
 # ANYMAIL_MAILGUN_API_KEY=… in the environment is Anymail's setting MAILGUN_API_KEY, and so for every provider.
 ANYMAIL = {

@@ -54,6 +54,9 @@ ALLOWED = {
     "flasky.mail.admin": {f"flasky.mail.{name}" for name in ("dispatchers", "models", "notices", "wire")}
     | {"flasky.mail"},
     "flasky.mail.views": {"flasky.mail.models", "flasky.mail.notices", "flasky.mail.wire"},
+    "flasky.mail.catalogue": {"flasky.mail"},
+    "flasky.mail.proofreading": {"flasky.mail.catalogue"},
+    "flasky.mail.catalogue_views": {f"flasky.mail.{name}" for name in ("catalogue", "proofreading", "views")},
     "flasky.mail.drill.scratch": set(),
     "flasky.mail.drill.relay": set(),
     "flasky.mail.drill.points": {"flasky.mail", "flasky.mail.models", "flasky.mail.transports"},
@@ -71,6 +74,7 @@ COMMANDS = {"flasky.mail", "flasky.mail.delivery", "flasky.mail.models", "flasky
     f"flasky.mail.{name}" for name in ("transports", "trouble", "wire", "worker")
 }
 COMMANDS |= {f"flasky.mail.drill.{name}" for name in ("conductor", "relay", "report", "scratch")}
+COMMANDS |= {"flasky.mail.catalogue", "flasky.mail.proofreading"}
 WIRING = {"apps", "urls", "wsgi", "asgi"}  # they join what the others keep apart
 
 

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from flasky.mail import views
+from flasky.mail import catalogue_views, views
 
 app_name = "mailbox"
 urlpatterns = [
@@ -8,4 +8,7 @@ urlpatterns = [
     path("<int:pk>/", views.message, name="message"),
     path("<int:pk>/html/", views.html, name="html"),
     path("<int:pk>/source/", views.source, name="source"),
+    path("templates/", catalogue_views.templates, name="templates"),
+    path("templates/html/<str:language>/<slug:sample>/<path:kind>/", catalogue_views.html, name="template_html"),
+    path("templates/<path:kind>/", catalogue_views.template, name="template"),
 ]

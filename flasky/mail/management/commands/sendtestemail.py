@@ -5,13 +5,12 @@ import time
 from typing import Any
 
 from django.conf import settings
-from django.contrib.auth import get_user_model
 from django.core.mail import EmailMultiAlternatives
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.template import TemplateDoesNotExist
-from django.utils import timezone
 
 from flasky.mail import render_email
+from flasky.mail.catalogue import sample_context
 from flasky.mail.models import OutboxMessage, State
 from flasky.mail.replies import Reply, Verdict
 from flasky.mail.transports import Server, TransportUnavailable, borrow, close_kept, new_transport
@@ -33,7 +32,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            email = render_email(self.recipients(options), "Test mail", options["template"], **sample_context())
+            context = {**sample_context(options["template"]), "host": socket.gethostname()}
+            email = render_email(self.recipients(options), "Test mail", options["template"], **context)
             if options["queue"]:
                 self.send_through_the_outbox(email)
             else:
@@ -109,15 +109,6 @@ class Command(BaseCommand):
                 f"Message {message.pk} is {state}: {message.last_reply}\n"
                 "The admin's outbox shows its history; without --queue you see which setting to look at."
             )
-
-
-def sample_context() -> dict[str, Any]:
-    """Return what the project's mail templates show, with made-up content."""
-    return {
-        "host": socket.gethostname(),
-        "sent_at": timezone.now(),
-        "user": get_user_model()(username="Zoë O'Brien <test>"),
-    }
 
 
 def accepted(reply: Reply) -> bool:
