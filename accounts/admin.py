@@ -1,14 +1,19 @@
 from typing import Any
 
 from django.contrib import admin
-from django.contrib.auth.admin import UserAdmin
+from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm, UserChangeForm
+from django.contrib.auth.models import Group
+from django.urls import reverse
+from django.utils.html import format_html
 
 from accounts.forms import LoginForm
 from accounts.models import User
 from accounts.names import NameFormField
+from flasky.mail import cause_of
 
 admin.site.login_form = LoginForm
+PLAIN: Any = ()  # the widget for two lists has a help that screen readers cannot read
 
 
 class NamedUserCreationForm(AdminUserCreationForm):
@@ -33,3 +38,19 @@ class NamedUserAdmin(UserAdmin):
     add_form = NamedUserCreationForm
     date_hierarchy = "date_joined"
     list_display = ("username", "date_joined", "is_staff", "is_active")
+    readonly_fields = ("last_login", "date_joined", "mails")  # Django's own widget for a time has no label
+    filter_horizontal = PLAIN
+    fieldsets = (*(UserAdmin.fieldsets or ()), ("Mails", {"fields": ("mails",)}))
+
+    @admin.display(description="about this user")
+    def mails(self, user: User) -> str:
+        address = reverse("admin:mail_outboxmessage_changelist", query={"cause": cause_of(user)})
+        return format_html('<a href="{}">Show in the outbox</a>', address)
+
+
+admin.site.unregister(Group)
+
+
+@admin.register(Group)
+class PlainGroupAdmin(GroupAdmin):
+    filter_horizontal = PLAIN

@@ -12,4 +12,4 @@ from flasky.mail import send_email
 def tell_administrators(sender: type[User], instance: User, created: bool, raw: bool = False, **signal: Any) -> None:
     """Tell the administrators about a new user; fixtures (raw) are not news."""
     if created and not raw and settings.FLASKY_ADMIN:
-        send_email(settings.FLASKY_ADMIN, "New User", "mail/new_user", user=instance)
+        send_email(settings.FLASKY_ADMIN, "New User", "mail/new_user", cause=instance, user=instance)

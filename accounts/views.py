@@ -4,6 +4,7 @@ from django.views.generic import FormView
 
 from accounts.forms import NameForm
 from accounts.models import User
+from flasky.mail import cause_of
 
 
 class IndexView(FormView):
@@ -16,4 +17,8 @@ class IndexView(FormView):
         user, is_new = User.objects.get_or_create_visitor(form.cleaned_data["name"])
         self.request.session["name"] = user.username
         self.request.session["known"] = not is_new
+        if is_new:
+            self.request.session["cause"] = cause_of(user)  # of the mail whose fate the page tells
+        else:
+            self.request.session.pop("cause", None)
         return super().form_valid(form)

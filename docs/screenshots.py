@@ -8,12 +8,13 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from playwright.sync_api import sync_playwright
 
+from tests.browser import FLAGS, chromium, log_in, submit
+from tests.sample_outbox import NAME, PASSWORD, SCRIPT
 from tests.site import Site
 from tests.smtp_server import SmtpServer
-from tests.test_browser import FLAGS, chromium, submit
 
 HERE = Path(__file__).parent
-WINDOW = {"width": 900, "height": 560}
+OUTBOX = "/admin/mail/outboxmessage/"
 
 
 def main():
@@ -21,18 +22,24 @@ def main():
         tempfile.TemporaryDirectory() as folder,
         SmtpServer() as relay,
         sync_playwright() as playwright,
-        Site(Path(folder), relay, DEBUG="True") as site,
+        Site(Path(folder), relay, DEBUG="True", MAIL_DISPATCHER="none") as site,
     ):
         browser = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
-        page = browser.new_page(base_url=site.url, viewport=WINDOW)
-        for name in ("Zoë O'Brien", "山田 花子", "Grace Hopper"):
-            page.goto("/")
-            submit(page, name)
+        page = browser.new_page(base_url=site.url, viewport={"width": 900, "height": 560})
+        page.goto("/")
+        submit(page, "Grace Hopper")
         page.screenshot(path=HERE / "form.png")
-        relay.wait_for(3)
-        page.set_viewport_size({"width": 900, "height": 1000})
-        page.goto("/mailbox/3/")
-        page.screenshot(path=HERE / "mailbox.png")
+
+        site.shell(SCRIPT)
+        page.set_viewport_size({"width": 1280, "height": 900})
+        log_in(page, NAME, PASSWORD)
+        page.goto(OUTBOX)
+        page.screenshot(path=HERE / "outbox.png")
+        page.goto(f"{OUTBOX}charts/")
+        page.screenshot(path=HERE / "charts.png", full_page=True)
+        page.goto(f"{OUTBOX}?tab=retry")
+        page.locator(".rows").get_by_role("link").first.click()
+        page.screenshot(path=HERE / "message.png")
         browser.close()
 
 

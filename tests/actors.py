@@ -149,13 +149,14 @@ def check_the_rescuers_end(message, relay):
 
 def start_python(script, **variables):
     """Start a process of its own that runs the script on this test's database."""
-    database = connection.settings_dict["NAME"]
-    url = urlsplit(os.environ["DATABASE_URL"])
-    environment = {
-        **os.environ,
-        "DJANGO_SETTINGS_MODULE": "flasky.settings",
-        "DATABASE_URL": f"sqlite:///{database}" if url.scheme == "sqlite" else url._replace(path=database).geturl(),
-        **variables,
-    }
+    environment = {**os.environ, **on_this_database(), **variables}
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
     return subprocess.Popen([sys.executable, "-c", script], env=environment, text=True, bufsize=1, **pipes)
+
+
+def on_this_database():
+    """Return the environment of a process that works on this test's database."""
+    database = connection.settings_dict["NAME"]
+    url = urlsplit(os.environ["DATABASE_URL"])
+    own = f"sqlite:///{database}" if url.scheme == "sqlite" else url._replace(path=database).geturl()
+    return {"DJANGO_SETTINGS_MODULE": "flasky.settings", "DATABASE_URL": own}

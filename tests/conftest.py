@@ -7,8 +7,10 @@ from contextlib import contextmanager
 import pytest
 import trustme
 from django.core import mail
+from playwright.sync_api import Error, sync_playwright
 
 from flasky.mail import transports
+from tests.browser import FLAGS, another_host, chromium
 from tests.smtp_server import SmtpServer
 
 
@@ -73,6 +75,24 @@ def tls_context(certificate_authority):
 def trusted(ca_file, monkeypatch):
     """Trust the test authority the way a user would: SSL_CERT_FILE."""
     monkeypatch.setenv("SSL_CERT_FILE", ca_file)
+
+
+@pytest.fixture(scope="module")  # while it runs, Django takes this thread for one that must not wait for a database
+def browser():
+    with sync_playwright() as playwright:
+        try:
+            launched = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
+        except Error:
+            missing("Chromium")
+        yield launched
+        launched.close()
+
+
+@pytest.fixture
+def elsewhere():
+    """Another host's web server."""
+    with another_host() as server:
+        yield server
 
 
 def missing(what: str) -> None:

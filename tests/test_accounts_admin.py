@@ -1,6 +1,5 @@
 """The admin: users, and a look into the outbox."""
 
-import re
 from html import unescape
 
 import pytest
@@ -159,29 +158,27 @@ def test_the_pages_for_users_open(boss, address):
 def test_the_list_shows_each_message_with_its_state(boss, message):
     response = boss.get(MESSAGES)
     assert response.status_code == 200
-    assert "[Flasky] New User" in read(response)
-    assert "ann@example.com, bob@example.com" in read(response)
-    assert re.search(r'class="field-state">\s*queued', page(response), re.IGNORECASE)
+    row = page(response).partition("[Flasky] New User")[2].partition("</li>")[0]
+    assert "ann@example.com" in row
+    assert "queued" in row
 
 
-def test_the_page_of_a_message_shows_both_bodies_as_text(boss, message):
-    response = boss.get(f"{MESSAGES}{message.pk}/change/")
-    assert response.status_code == 200
-    for shown in ("[Flasky] New User", "ann@example.com, bob@example.com", "Queued", message.message_id):
-        assert shown in unescape(page(response))
-    assert "User O&#x27;Brien &lt;b&gt; has joined." in page(response)
-    assert "O&amp;#x27;Brien &amp;lt;b&amp;gt;" in page(response)
-    assert "O'Brien" not in page(response)
+def test_the_page_of_a_message_shows_what_was_sent_as_text(boss, message):
+    own = f"{MESSAGES}{message.pk}/change/"
+    for shown in ("[Flasky] New User", "ann@example.com bob@example.com", "queued", message.message_id):
+        assert shown in read(boss.get(own))
+    for tab in ("text", "source"):
+        assert "User O&#x27;Brien &lt;b&gt; has joined." in page(boss.get(f"{own}?tab={tab}"))
+        assert "O'Brien" not in page(boss.get(f"{own}?tab={tab}"))
+    assert "O&amp;#x27;Brien &amp;lt;b&amp;gt;" in page(boss.get(f"{own}?tab=source"))
 
 
-@pytest.mark.parametrize(
-    "query", ["q=New+User", "q=ann%40example.com", "state__exact=queued", "possible_duplicate__exact=0"]
-)
+@pytest.mark.parametrize("query", ["q=New+User", "q=ann%40example.com", "tab=queued", "time=1h"])
 def test_messages_are_found(boss, message, query):
     assert "[Flasky] New User" in read(boss.get(f"{MESSAGES}?{query}"))
 
 
-@pytest.mark.parametrize("query", ["q=Old+User", "q=eve%40example.com", "state__exact=sent"])
+@pytest.mark.parametrize("query", ["q=Old+User", "q=eve%40example.com", "tab=sent"])
 def test_messages_that_do_not_match_are_left_out(boss, message, query):
     response = boss.get(f"{MESSAGES}?{query}")
     assert response.status_code == 200
@@ -192,6 +189,7 @@ def test_a_mail_without_subject_or_html_can_be_looked_at(boss):
     mail.EmailMessage("", "Only text", "ann@example.com", ["bob@example.com"]).send()
     message = OutboxMessage.objects.get()
     assert "(no subject)" in read(boss.get(MESSAGES))
+    assert "(no subject)" in read(boss.get(f"{MESSAGES}{message.pk}/change/"))
     assert "Only text" in read(boss.get(f"{MESSAGES}{message.pk}/change/"))
 
 
@@ -199,7 +197,7 @@ def test_nobody_adds_changes_or_deletes_a_message(boss, message):
     own = f"{MESSAGES}{message.pk}/"
     assert boss.get(f"{MESSAGES}add/").status_code == 403
     assert boss.post(f"{MESSAGES}add/", {"subject": "x"}).status_code == 403
-    assert boss.post(f"{own}change/", {"subject": "x"}).status_code == 403
+    assert boss.post(f"{own}change/", {"subject": "x"}).status_code == 405
     assert boss.get(f"{own}delete/").status_code == 403
     assert boss.post(f"{own}delete/", {"post": "yes"}).status_code == 403
     boss.post(MESSAGES, {"action": "delete_selected", "_selected_action": [message.pk], "post": "yes"})

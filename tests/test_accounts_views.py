@@ -78,7 +78,7 @@ def test_a_new_name_is_stored_told_and_redirected(client):
     assert response["Location"] == "/"
     assert User.objects.get().username == "John"
     assert OutboxMessage.objects.count() == 1
-    assert dict(client.session) == {"name": "John", "known": False}
+    assert dict(client.session) == {"name": "John", "known": False, "cause": f"accounts.user:{User.objects.get().pk}"}
 
 
 def test_a_new_name_is_greeted_and_the_field_is_empty_again(client):

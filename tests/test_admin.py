@@ -1,20 +1,23 @@
-"""flasky.mail.admin: the outbox, what it warns of, and what may be done to its messages."""
+"""flasky.mail.admin and list_admin: who may look and who may act, what the list shows, and that nothing is edited."""
 
+import re
 from datetime import timedelta
 from html import unescape
 
 import pytest
 from django.contrib.auth.models import Permission
 from django.core.mail import EmailMessage
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import strip_tags
 
 from accounts.models import User
-from flasky.mail.models import Attempt, OutboxMessage, RelayTrouble, State
+from flasky.mail.models import OutboxMessage, RelayTrouble, State
 
 pytestmark = pytest.mark.django_db
 
-MESSAGES = "/admin/mail/outboxmessage/"
+LIST = "/admin/mail/outboxmessage/"
+CHARTS = f"{LIST}charts/"
 
 
 @pytest.fixture
@@ -32,15 +35,31 @@ def staff(client):
 
 
 @pytest.fixture
+def viewer(staff):
+    return staff("view_outboxmessage")
+
+
+@pytest.fixture
 def actor(staff):
     return staff("change_outboxmessage")
 
 
-def store(state=State.QUEUED, **changes):
-    email = EmailMessage("Hi", "Hello", "ann@example.com", ["bob@example.com"])
+@pytest.fixture
+def superuser(client):
+    User.objects.bulk_create([User(username="root", is_staff=True, is_superuser=True)])
+    client.force_login(User.objects.get(username="root"))
+    return client
+
+
+def store(subject="Hi", **changes):
+    email = EmailMessage(subject, "Hello", "ann@example.com", ["bob@example.com"])
     email.send()
-    OutboxMessage.objects.filter(pk=email.outbox_message.pk).update(state=state, **changes)
+    OutboxMessage.objects.filter(pk=email.outbox_message.pk).update(**changes)
     return email.outbox_message
+
+
+def page_of(message):
+    return f"{LIST}{message.pk}/change/"
 
 
 def read(response):
@@ -49,141 +68,158 @@ def read(response):
     return " ".join(unescape(strip_tags(response.content.decode())).split())
 
 
-def act(client, action, *messages, query="", follow=True):
-    chosen = {"action": action, "_selected_action": [message.pk for message in messages], "index": "0"}
-    return client.post(MESSAGES + query, chosen, follow=follow)
+def offered(response):
+    return re.findall(r'<button name="action" value="\w+">(.*?)</button>', response.content.decode())
 
 
-def states():
-    return list(OutboxMessage.objects.order_by("pk").values_list("state", flat=True))
+# Who
+
+
+@pytest.mark.parametrize("address", [LIST, CHARTS, f"{LIST}{{}}/change/"])
+def test_who_may_look_may_look(viewer, address):
+    assert viewer.get(address.format(store().pk)).status_code == 200
+
+
+@pytest.mark.parametrize("address", [LIST, CHARTS, f"{LIST}act/", f"{LIST}{{}}/change/", f"{LIST}{{}}/eml/"])
+def test_staff_without_a_permission_get_nothing(staff, address):
+    assert staff("view_user").get(address.format(store().pk)).status_code == 403
+
+
+def test_staff_without_a_permission_do_not_even_see_that_there_is_an_outbox(staff):
+    assert LIST not in staff("view_user").get("/admin/").content.decode()
+
+
+@pytest.mark.parametrize("address", [LIST, CHARTS, f"{LIST}act/", f"{LIST}1/change/"])
+def test_a_stranger_has_to_log_in(client, address):
+    assert client.get(address).url.startswith("/admin/login/")
+
+
+def test_who_may_act_is_offered_all_actions_in_the_list(actor):
+    store()
+    page = actor.get(LIST)
+    labels = ["Requeue", "Send again as new", "Hold", "Release", "Cancel", "Forward to me"]
+    assert offered(page) == labels
+    assert 'type="checkbox" name="message"' in page.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("state", "labels"),
+    [
+        (State.QUEUED, ["Send again as new", "Hold", "Cancel", "Forward to me"]),
+        (State.SENDING, ["Send again as new", "Forward to me"]),
+        (State.SENT, ["Send again as new", "Forward to me"]),
+        (State.FAILED, ["Requeue", "Send again as new", "Forward to me"]),
+        (State.HELD, ["Requeue", "Send again as new", "Release", "Cancel", "Forward to me"]),
+        (State.CANCELLED, ["Requeue", "Send again as new", "Forward to me"]),
+    ],
+)
+def test_a_messages_page_offers_what_can_be_done_to_it(actor, state, labels):
+    assert offered(actor.get(page_of(store(state=state)))) == labels
+
+
+def test_what_was_pruned_can_only_be_looked_at(actor):
+    page = actor.get(page_of(store(state=State.FAILED, content=b"")))
+    assert offered(page) == []
+    assert 'class="acts"' not in page.content.decode()
+
+
+def test_who_may_only_look_gets_no_action(viewer):
+    message = store()
+    for address in (LIST, page_of(message)):
+        page = viewer.get(address)
+        assert offered(page) == []
+        assert 'name="message"' not in page.content.decode()
+
+
+# Nothing is added, edited or deleted
+
+
+@pytest.mark.parametrize("name", ["add", "delete"])
+def test_nobody_adds_or_deletes(superuser, name):
+    message = store()
+    address = reverse(f"admin:mail_outboxmessage_{name}", args=[message.pk] if name == "delete" else [])
+    assert superuser.get(address).status_code == 403
+    assert superuser.post(address, {"post": "yes"}).status_code == 403
+    assert OutboxMessage.objects.get() == message
+
+
+@pytest.mark.parametrize("address", [LIST, f"{LIST}{{}}/change/"])
+def test_nobody_edits(superuser, address):
+    message = store()
+    before = OutboxMessage.objects.values().get()
+    data = {"subject": "x", "action": "delete_selected", "_selected_action": message.pk, "post": "yes", "_save": "Save"}
+    superuser.post(address.format(message.pk), data)
+    assert OutboxMessage.objects.values().get() == before
+
+
+def test_no_page_has_a_field_to_edit(superuser):
+    message = store("Rare subject")
+    page = superuser.get(page_of(message)).content.decode()
+    article = page[page.index('<article class="mail">') : page.index("</article>")]
+    fields = re.findall(r"<(?:input|textarea|select)\b[^>]*>", article)
+    assert fields
+    assert all('type="hidden"' in field for field in fields)
+
+
+# The list
+
+
+def test_the_list_shows_the_newest_first_with_a_link_to_each(viewer):
+    old, new = store("Old one"), store("New one")
+    page = viewer.get(LIST)
+    shown = read(page)
+    assert shown.index("New one") < shown.index("Old one")
+    assert "1 to 2 of 2 that match" in shown
+    for message in (old, new):
+        assert f'href="{page_of(message)}"' in page.content.decode()
+
+
+def test_the_list_is_narrowed_by_its_address(viewer):
+    store("Old one")
+    store("New one", state=State.FAILED)
+    shown = read(viewer.get(f"{LIST}?tab=failed&q=one"))
+    assert "New one" in shown
+    assert "Old one" not in shown
+
+
+def test_the_list_sends_an_action_the_filter_that_it_is_for(actor):
+    store()
+    page = actor.get(f"{LIST}?tab=queued&q=hi").content.decode()
+    assert f'action="{LIST}act/?tab=queued&amp;q=hi"' in page
+    assert "All 1 that match" in page
 
 
 # What people must know
 
 
-def test_a_healthy_outbox_warns_of_nothing(actor):
+def test_a_healthy_outbox_warns_of_nothing(viewer, settings):
+    settings.MAIL_DISPATCHER = "flasky.mail.dispatchers.inline"
     store()
-    assert "messagelist" not in actor.get(MESSAGES).content.decode()
+    assert 'class="vitals-notice"' not in viewer.get(LIST).content.decode()
 
 
-def test_the_list_says_that_a_relay_takes_no_mail_since_when_and_until_when(actor):
+@pytest.mark.parametrize("address", [LIST, CHARTS])
+def test_the_strip_says_that_a_relay_takes_no_mail_since_when_and_until_when(viewer, settings, address):
+    settings.MAIL_DISPATCHER = "flasky.mail.dispatchers.inline"
     probe = timezone.now() + timedelta(seconds=30)
     RelayTrouble.objects.note("relay.test:25", "relay.test refused the login <535>.", probe)
-    trouble = RelayTrouble.objects.get()
-    shown = read(actor.get(MESSAGES))
-    assert f"Mail has waited since {trouble.since:%Y-%m-%d %H:%M:%S} UTC: relay.test refused the login <535>." in shown
-    assert f"Next probe at {probe:%H:%M:%S} UTC." in shown
+    since = RelayTrouble.objects.get().since
+    shown = read(viewer.get(address))
+    assert f"refusing relay.test refused the login <535>. since {since.day} {since:%b %Y, %H:%M:%S} UTC" in shown
+    assert f"next probe at {probe:%H:%M:%S} UTC" in shown
 
 
-def test_the_list_says_that_nobody_delivers_and_what_to_do(actor):
+@pytest.mark.parametrize("address", [LIST, CHARTS])
+def test_the_strip_says_that_nobody_delivers_and_what_to_do(viewer, address):
     store(next_attempt_at=timezone.now() - timedelta(hours=2, minutes=5))
-    shown = read(actor.get(MESSAGES))
-    assert "1 message is overdue, the oldest by 2 hours. Nobody delivers, or not fast enough." in shown
+    shown = read(viewer.get(address))
+    assert "overdue" in shown
     assert "manage.py deliver_mail --loop" in shown
 
 
 def test_a_warning_is_shown_once_after_an_action(actor):
-    message = store(next_attempt_at=timezone.now() - timedelta(hours=2))
-    other = store(next_attempt_at=timezone.now() - timedelta(hours=2))
-    shown = read(act(actor, "hold", message))
-    assert shown.count("overdue") == 1
+    message, _ = (store(next_attempt_at=timezone.now() - timedelta(hours=2)) for _ in range(2))
+    data = {"action": "hold", "message": message.pk, "confirmed": "1", "next": LIST}
+    shown = read(actor.post(f"{LIST}act/", data, follow=True))
     assert "1 held." in shown
-    assert states() == [State.HELD, other.state]
-
-
-# The page of a message
-
-
-def test_the_history_shows_each_attempt_with_all_that_is_known(actor):
-    message = store()
-    message.attempts.create(
-        started_at=timezone.now().replace(2026, 5, 4, 13, 2, 1),
-        seconds=1.2345,
-        outcome=Attempt.Outcome.POSTPONED,
-        reply="451 4.3.0 Not now",
-        server="relay.test:587",
-        secured=True,
-        logged_in=False,
-        worker="host 12 mail_0",
-    )
-    shown = read(actor.get(f"{MESSAGES}{message.pk}/change/"))
-    assert "2026-05-04 13:02:01 UTC 1.23 s refused for now 451 4.3.0 Not now" in shown
-    assert "relay.test:587encrypted, no login host 12 mail_0" in shown  # on two lines
-
-
-def test_the_history_invents_nothing_about_a_holder_who_died(actor):
-    message = store()
-    message.attempts.create(outcome=Attempt.Outcome.UNKNOWN, reply="Nothing was heard.", worker="host 12 mail_0")
-    assert "– unknown Nothing was heard. – host 12 mail_0" in read(actor.get(f"{MESSAGES}{message.pk}/change/"))
-
-
-@pytest.mark.parametrize(
-    ("changes", "sentence"),
-    [
-        ({"state": State.HELD}, "Held: nobody delivers it until a person requeues or cancels it."),
-        ({"possible_duplicate": True}, "It may arrive twice: a process died, or the connection broke"),
-    ],
-)
-def test_what_the_state_does_not_say_is_said_in_a_sentence(actor, changes, sentence):
-    message = store(**changes)
-    assert sentence in read(actor.get(f"{MESSAGES}{message.pk}/change/"))
-
-
-def test_a_pruned_body_is_explained(actor):
-    ended = timezone.now().replace(2026, 5, 4)
-    message = store(State.SENT, content=b"", finished_at=ended)
-    assert "The body was pruned after 2026-05-04" in read(actor.get(f"{MESSAGES}{message.pk}/change/"))
-
-
-# Actions
-
-
-def test_requeue_queues_again_and_wakes_whoever_delivers(actor, relay, settings, django_capture_on_commit_callbacks):
-    settings.MAIL_DISPATCHER = "flasky.mail.dispatchers.inline"
-    message = store(State.FAILED)
-    with django_capture_on_commit_callbacks(execute=True):
-        shown = read(act(actor, "requeue", message))
-    assert "1 queued again." in shown
-    assert states() == [State.SENT]
-    assert len(relay.mails) == 1
-
-
-def test_hold_keeps_back_and_cancel_gives_up(actor):
-    held, cancelled = store(), store(State.HELD)
-    assert "1 held." in read(act(actor, "hold", held))
-    assert "1 cancelled." in read(act(actor, "cancel", cancelled))
-    assert states() == [State.HELD, State.CANCELLED]
-
-
-@pytest.mark.parametrize(
-    ("action", "sentence"),
-    [
-        ("requeue", "0 queued again, 2 left out: only what is failed, held or cancelled, and not pruned can be."),
-        ("hold", "0 held, 2 left out: only what is queued can be."),
-        ("cancel", "0 cancelled, 2 left out: only what is queued or held can be."),
-    ],
-)
-def test_what_is_sent_or_on_the_wire_is_left_alone(actor, action, sentence):
-    messages = store(State.SENT), store(State.SENDING)
-    assert sentence in read(act(actor, action, *messages))
-    assert states() == [State.SENT, State.SENDING]
-
-
-def test_the_count_is_right_in_a_list_of_one_state(actor):
-    messages = store(State.FAILED), store(State.FAILED)
-    assert "2 queued again." in read(act(actor, "requeue", *messages, query="?state__exact=failed"))
-
-
-def test_who_may_only_look_gets_no_action(staff):
-    message = store(State.FAILED)
-    viewer = staff("view_outboxmessage")
-    assert 'name="action"' not in viewer.get(MESSAGES).content.decode()
-    act(viewer, "requeue", message)
-    assert states() == [State.FAILED]
-
-
-def test_who_may_act_still_cannot_edit(actor):
-    message = store()
-    page = actor.get(f"{MESSAGES}{message.pk}/change/").content.decode()
-    assert 'name="_save"' not in page
-    assert actor.post(f"{MESSAGES}{message.pk}/change/", {"subject": "x"}).status_code == 403
+    assert shown.count("deliver_mail --loop") == 1

@@ -1,36 +1,19 @@
 """The pages in a real browser: headless Chromium against the running site."""
 
 import re
-import shutil
 import sys
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import contextmanager
 
 import pytest
 import requests
-from playwright.sync_api import Error, expect, sync_playwright
+from playwright.sync_api import expect
 
-from tests.conftest import missing
+from tests.browser import PHONE, opened, submit
+from tests.conftest import wait_until
 from tests.site import Site
+from tests.smtp_server import SmtpServer
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="gunicorn does not run on Windows")
-
-# No sandbox: it does not work for root, as in containers. The rest keeps the browser from calling home.
-FLAGS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
-
-
-def chromium():
-    """Return the path of the system's browser; None if there is none."""
-    names = ("chromium", "chromium-browser", "google-chrome", "chrome")
-    return next(filter(None, map(shutil.which, names)), None)
 
 
 @pytest.fixture(scope="module")
@@ -41,38 +24,16 @@ def site(tmp_path_factory):
         yield running
 
 
-@pytest.fixture(scope="module")
-def browser():
-    with sync_playwright() as playwright:
-        try:
-            launched = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
-        except Error:
-            missing("Chromium")
-        yield launched
-        launched.close()
-
-
 @pytest.fixture(params=["desktop", "phone", "no-javascript"])
 def page(request, browser, site):
     """A visitor's page. At the end nothing may have been blocked, missed or broken."""
     options = {
         "desktop": {"color_scheme": "dark"},
-        "phone": {"viewport": {"width": 360, "height": 740}, "is_mobile": True, "has_touch": True},
+        "phone": PHONE,
         "no-javascript": {"java_script_enabled": False},
     }[request.param]
-    context = browser.new_context(base_url=site.url, **options)
-    opened = context.new_page()
-    opened.complaints = []
-    opened.on("console", lambda message: opened.complaints.append(message.text) if message.type == "error" else None)
-    opened.on("pageerror", lambda error: opened.complaints.append(str(error)))
-    yield opened
-    context.close()
-    assert opened.complaints == []
-
-
-def submit(page, name):
-    page.get_by_label("What is your name?").fill(name)
-    page.get_by_role("button", name="Submit").click()
+    with opened(browser, site, **options) as page:
+        yield page
 
 
 def test_a_visitor_is_greeted_and_the_mail_can_be_seen(page, request):
@@ -88,17 +49,110 @@ def test_a_visitor_is_greeted_and_the_mail_can_be_seen(page, request):
     expect(page.get_by_text("Pleased to meet you!")).to_be_visible()
 
     page.get_by_role("main").get_by_role("link", name="mailbox").click()
-    page.get_by_role("link", name="[Flasky] New User").first.click()
     expect(page.get_by_role("heading", level=1)).to_have_text("[Flasky] New User")
-    expect(page.locator("#text")).to_contain_text(f"User {name} has joined.")
     expect(page.frame_locator("iframe").locator("body")).to_contain_text(f"User {name} has joined.")
-    expect(page.locator("#headers")).to_contain_text("auto-generated")
-    page.get_by_role("link", name="Source").click()
-    expect(page.locator("body")).to_contain_text("Subject: [Flasky] New User")
+    for tab, shown in (("Text", name), ("Headers", "auto-generated"), ("Source", "Subject: [Flasky] New User")):
+        page.get_by_role("link", name=tab).click()
+        expect(page.get_by_role("article")).to_contain_text(shown)
 
     page.goto("/")
     submit(page, name)
     expect(page.get_by_text("Happy to see you again!")).to_be_visible()
+    expect(page.get_by_role("status")).to_have_count(0)
+
+
+ON_ITS_WAY = "The administrators’ notification is on its way."
+HANDED_OVER = "The administrators’ notification has been handed over to the mail server."
+
+
+@pytest.fixture(scope="module")
+def slow_site(tmp_path_factory):
+    """A site whose relay answers once its gate is open."""
+    with SmtpServer() as relay, Site(tmp_path_factory.mktemp("slow"), relay) as running:
+        running.relay = relay
+        yield running
+        relay.gate.set()
+
+
+@contextmanager
+def visitor(browser, site, name, **options):
+    """A visitor who has typed a new name, while the relay keeps its answer to itself."""
+    site.relay.gate.clear()
+    context = browser.new_context(base_url=site.url, **options)
+    page = context.new_page()
+    page.asked, page.complaints = [], []
+    page.on("request", lambda request: page.asked.append(request) if "/notification/" in request.url else None)
+    page.on("console", lambda message: page.complaints.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: page.complaints.append(str(error)))
+    page.clock.install()
+    page.goto("/")
+    submit(page, name)
+    expect(page.get_by_role("status")).to_have_text(ON_ITS_WAY)
+    yield page
+    context.close()
+    assert page.complaints == []
+
+
+def let_it_ask(page, times=1):
+    """Let the page's time pass until it has asked that often."""
+    before = len(page.asked)
+    wait_until(lambda: len(page.asked) >= before + times or page.clock.run_for(1000))
+
+
+def let_time_pass(page):
+    for _ in range(20):
+        page.clock.run_for(30_000)
+
+
+def test_the_line_becomes_current_by_itself(browser, slow_site):
+    with visitor(browser, slow_site, "Ann") as page:
+        page.get_by_label("What is your name?").fill("half a na")
+        let_it_ask(page)
+        expect(page.get_by_role("status")).to_have_text(ON_ITS_WAY)
+        slow_site.relay.gate.set()
+        shown = page.get_by_role("status")
+        wait_until(lambda: shown.inner_text() == HANDED_OVER or page.clock.run_for(1000))
+        expect(page.get_by_label("What is your name?")).to_have_value("half a na")  # nothing was loaded anew
+        asked = len(page.asked)
+        let_time_pass(page)
+        assert len(page.asked) == asked
+
+
+def test_without_javascript_the_line_is_current_at_the_next_load(browser, slow_site):
+    with visitor(browser, slow_site, "Bob", java_script_enabled=False) as page:
+        slow_site.relay.gate.set()
+        shown = page.get_by_role("status")
+        assert shown.inner_text() == ON_ITS_WAY
+        wait_until(lambda: page.reload() and shown.inner_text() == HANDED_OVER)
+        assert page.asked == []
+
+
+def test_a_hidden_page_does_not_ask_until_it_is_seen_again(browser, slow_site):
+    hide = "hidden => Object.defineProperty(document, 'hidden', {value: hidden, configurable: true})"
+    with visitor(browser, slow_site, "Cem") as page:
+        page.evaluate(hide, True)
+        let_time_pass(page)
+        assert page.asked == []
+        page.evaluate(hide, False)
+        with page.expect_request("**/notification/"):
+            page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+        let_it_ask(page)
+
+
+def test_the_page_asks_ever_less_often_and_at_last_no_more(browser, slow_site):
+    with visitor(browser, slow_site, "Dora") as page:
+        let_it_ask(page, 16)
+        let_time_pass(page)
+        assert len(page.asked) == 16
+        expect(page.get_by_role("status")).to_have_text(ON_ITS_WAY)
+
+
+def test_a_site_that_is_away_for_a_moment_is_asked_again(browser, slow_site):
+    with visitor(browser, slow_site, "Eve") as page:
+        page.route("**/notification/", lambda route: route.fulfill(status=503, body="Away"), times=1)
+        let_it_ask(page, 2)
+        expect(page.get_by_role("status")).to_have_text(ON_ITS_WAY)
+        assert "503" in page.complaints.pop()  # the browser's own
 
 
 def test_a_bad_name_is_answered_at_the_field(page):
@@ -146,31 +200,6 @@ send_mail("Hostile", "text", None, ["a@example.com"], html_message=html)
 """
 
 
-@pytest.fixture
-def elsewhere():
-    """Another host's web server; it keeps the paths that were asked for."""
-    asked = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):
-            asked.append(self.path)
-            self.send_response(204)
-            self.end_headers()
-
-        do_POST = do_GET
-
-        def log_message(self, *arguments):
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.asked = asked
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
-
-
 def test_a_hostile_mail_stays_in_its_box(browser, tmp_path, elsewhere):
     """It runs no script, loads nothing, posts nothing and leads nowhere."""
     with Site(tmp_path, DEBUG="True", MAIL_TRANSPORT="dummy") as site:
@@ -189,4 +218,4 @@ def test_a_hostile_mail_stays_in_its_box(browser, tmp_path, elsewhere):
 
 def test_the_other_host_would_have_noticed(elsewhere):
     requests.get(f"http://127.0.0.1:{elsewhere.server_port}/image", timeout=10)
-    assert elsewhere.asked == ["/image"]
+    assert (elsewhere.asked, elsewhere.connections) == (["/image"], 1)

@@ -42,6 +42,7 @@ ALLOWED = {
     "flasky.mail.backend": {
         "flasky.mail",
         "flasky.mail.models",
+        "flasky.mail.origin",
         "flasky.mail.statements",
         "flasky.mail.wire",
     },  # no named dispatcher
@@ -49,14 +50,35 @@ ALLOWED = {
     "flasky.mail.dispatchers.none": set(),
     "flasky.mail.dispatchers.inline": {"flasky.mail.delivery", "flasky.mail.transports"},
     "flasky.mail.dispatchers.threads": {"flasky.mail.worker"},
+    "flasky.mail.origin": {"flasky.mail.models"},
+    "flasky.mail.fate": {"flasky.mail.models"},
+    "flasky.mail.fate_views": {"flasky.mail.fate"},
+    "flasky.mail.templatetags.fate": {"flasky.mail.fate"},
     "flasky.mail.notices": {"flasky.mail.models"},
+    "flasky.mail.vitals": {f"flasky.mail.{name}" for name in ("charts", "models", "notices")},
+    "flasky.mail.templatetags.outbox": {"flasky.mail.vitals"},
     "flasky.mail.checks": {f"flasky.mail.{name}" for name in ("models", "notices", "transports", "wire")},
-    "flasky.mail.admin": {f"flasky.mail.{name}" for name in ("dispatchers", "models", "notices", "wire")}
-    | {"flasky.mail"},
-    "flasky.mail.views": {"flasky.mail.models", "flasky.mail.notices", "flasky.mail.wire"},
+    "flasky.mail.listing": {"flasky.mail.models", "flasky.mail.wire"},
+    "flasky.mail.charts": set(),
+    "flasky.mail.list_pages": {
+        f"flasky.mail.{name}"
+        for name in ("catalogue", "charts", "listing", "live", "message_pages", "models", "vitals")
+    },
+    "flasky.mail.parts": {"flasky.mail.models", "flasky.mail.wire"},
+    "flasky.mail.live": set(),
+    "flasky.mail.message_pages": {f"flasky.mail.{name}" for name in ("live", "models", "notices", "parts")},
+    "flasky.mail.copies": {"flasky.mail.models", "flasky.mail.origin", "flasky.mail.wire"},
+    "flasky.mail.actions": {f"flasky.mail.{name}" for name in ("backend", "copies", "models")} | {"flasky.mail"},
+    "flasky.mail.action_pages": {"flasky.mail.actions", "flasky.mail.listing", "flasky.mail.models"},
+    "flasky.mail.message_admin": {f"flasky.mail.{name}" for name in ("action_pages", "message_pages", "models")},
+    "flasky.mail.list_admin": {f"flasky.mail.{name}" for name in ("action_pages", "list_pages", "message_admin")},
+    "flasky.mail.admin": {f"flasky.mail.{name}" for name in ("list_admin", "message_admin", "models")},
+    "flasky.mail.views": {f"flasky.mail.{name}" for name in ("fate", "list_pages", "message_pages", "models")},
     "flasky.mail.catalogue": {"flasky.mail"},
     "flasky.mail.proofreading": {"flasky.mail.catalogue"},
-    "flasky.mail.catalogue_views": {f"flasky.mail.{name}" for name in ("catalogue", "proofreading", "views")},
+    "flasky.mail.catalogue_views": {
+        f"flasky.mail.{name}" for name in ("catalogue", "message_pages", "proofreading", "views")
+    },
     "flasky.mail.drill.scratch": set(),
     "flasky.mail.drill.relay": set(),
     "flasky.mail.drill.points": {"flasky.mail", "flasky.mail.models", "flasky.mail.transports"},
@@ -67,11 +89,11 @@ ALLOWED = {
     "accounts.models": {"accounts.names"},
     "accounts.receivers": {"accounts.models", "flasky.mail"},
     "accounts.forms": {"accounts.names"},
-    "accounts.views": {"accounts.forms", "accounts.models"},
-    "accounts.admin": {"accounts.forms", "accounts.models", "accounts.names"},
+    "accounts.views": {"accounts.forms", "accounts.models", "flasky.mail"},
+    "accounts.admin": {"accounts.forms", "accounts.models", "accounts.names", "flasky.mail"},
 }
 COMMANDS = {"flasky.mail", "flasky.mail.delivery", "flasky.mail.models", "flasky.mail.replies"} | {
-    f"flasky.mail.{name}" for name in ("transports", "trouble", "wire", "worker")
+    f"flasky.mail.{name}" for name in ("origin", "transports", "trouble", "wire", "worker")
 }
 COMMANDS |= {f"flasky.mail.drill.{name}" for name in ("conductor", "relay", "report", "scratch")}
 COMMANDS |= {"flasky.mail.catalogue", "flasky.mail.proofreading"}

@@ -7,9 +7,20 @@ import pytest
 from django.core.mail import EmailMessage
 from django.db import connection, transaction
 from django.db.models.functions import Now
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from flasky.mail.models import CLAIM_SIZE, LOST_CLAIMS_UNTIL_HELD, Attempt, OutboxMessage, RelayTrouble, State
+from flasky.mail import models
+from flasky.mail.models import (
+    CLAIM_SIZE,
+    LOST_CLAIMS_UNTIL_HELD,
+    MAX_PERSON,
+    Action,
+    Attempt,
+    OutboxMessage,
+    RelayTrouble,
+    State,
+)
 from tests.actors import ACCEPTED, POSTPONED, REFUSED, end
 
 
@@ -283,9 +294,9 @@ def test_what_was_sent_or_pruned_is_not_queued_again():
 
 
 def test_two_who_queue_the_same_message_again_do_it_once():
-    fail()
-    [first], [second] = OutboxMessage.objects.all(), OutboxMessage.objects.all()
-    assert (first.queue_again(), second.queue_again()) == (True, False)
+    message = fail()
+    assert (OutboxMessage.objects.requeue("Ann"), OutboxMessage.objects.requeue("Bob")) == (1, 0)
+    assert [action.person for action in message.actions.all()] == ["Ann"]
 
 
 def test_a_held_message_is_not_due_until_it_is_queued_again():
@@ -294,6 +305,51 @@ def test_a_held_message_is_not_due_until_it_is_queued_again():
     assert OutboxMessage.objects.claim(1) == []
     OutboxMessage.objects.requeue()
     assert len(OutboxMessage.objects.claim(1)) == 1
+
+
+def test_a_released_message_goes_on_where_it_was_held():
+    store()
+    [claimed] = OutboxMessage.objects.claim(1)
+    end(claimed, {"b@example.com": REFUSED, "c@example.com": POSTPONED})
+    OutboxMessage.objects.hold()
+    assert OutboxMessage.objects.let_go() == 1
+    released = OutboxMessage.objects.due().get()
+    assert released.remaining_recipients == ["c@example.com"], "b has refused it for good"
+    assert released.queued_at > claimed.queued_at
+
+
+def test_only_what_is_held_is_released():
+    messages = store(5)
+    for message, state in zip(messages, set(State) - {State.HELD}, strict=True):
+        OutboxMessage.objects.filter(pk=message.pk).update(state=state)
+    assert OutboxMessage.objects.let_go() == 0
+    OutboxMessage.objects.update(state=State.HELD, content=b"")
+    assert OutboxMessage.objects.let_go() == 0, "what was pruned cannot be sent any more"
+
+
+def test_a_verb_takes_many_in_short_transactions(monkeypatch):
+    monkeypatch.setattr(models, "BATCH", 2)
+    messages = store(5)
+    with CaptureQueriesContext(connection) as captured:
+        assert OutboxMessage.objects.cancel("Ann") == 5
+    updates = [query for query in captured if query["sql"].startswith("UPDATE")]
+    assert len(updates) == 3
+    assert set(Action.objects.values_list("message", flat=True)) == {message.pk for message in messages}
+
+
+@pytest.mark.parametrize(
+    ("verb", "state"), [("requeue", "failed"), ("let_go", "held"), ("hold", "queued"), ("cancel", "queued")]
+)
+def test_the_history_says_what_was_done_and_by_whom(verb, state):
+    message = store()
+    OutboxMessage.objects.update(state=state)
+    getattr(OutboxMessage.objects, verb)("A" * 200)
+    names = {"requeue": "requeued", "let_go": "released", "hold": "held", "cancel": "cancelled"}
+    assert str(message.actions.get()) == f"{names[verb]} by {'A' * MAX_PERSON}"
+
+
+def test_an_action_of_nobody_known_says_so():
+    assert str(Action(verb=Action.Verb.SENT_AGAIN)) == "sent again as a new message by somebody"
 
 
 def test_a_cancelled_message_is_finished():

@@ -25,6 +25,37 @@ def test_a_new_user_is_told_to_the_administrator(settings):
     assert message.state == State.QUEUED
 
 
+def test_the_mail_says_what_it_is_and_whom_it_is_about():
+    user = User.objects.create(username="Ann")
+    message = OutboxMessage.objects.get()
+    assert (message.event, message.cause) == ("mail/new_user", f"accounts.user:{user.pk}")
+
+
+def came_from():
+    message = OutboxMessage.objects.get()
+    return message.door, message.person
+
+
+def test_a_name_in_the_form_comes_through_the_form_from_nobody_known(client):
+    client.post("/", {"name": "Ann"})
+    assert came_from() == ("form", "")
+
+
+def test_a_user_added_in_the_admin_comes_from_the_one_who_added_it(client):
+    User.objects.bulk_create([User(username="Boss", is_staff=True, is_superuser=True)])
+    client.force_login(User.objects.get())
+    client.post(
+        "/admin/accounts/user/add/",
+        {"username": "Ann", "usable_password": "false", "password1": "", "password2": ""},
+    )
+    assert came_from() == ("admin", "Boss")
+
+
+def test_a_user_of_a_script_comes_from_elsewhere():
+    User.objects.create(username="Ann")
+    assert came_from() == ("other", "")
+
+
 def test_several_administrators_get_one_mail(settings):
     settings.FLASKY_ADMIN = ["ann@example.com", "Bob <bob@example.com>", "cem@example.com"]
     User.objects.create(username="Dora")

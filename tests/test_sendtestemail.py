@@ -12,6 +12,7 @@ from django.core.management import CommandError, call_command
 from flasky.mail.dispatchers import threads
 from flasky.mail.management.commands import sendtestemail
 from flasky.mail.models import OutboxMessage, State
+from flasky.mail.origin import origin
 from tests.conftest import use_relay
 from tests.smtp_server import SmtpServer
 
@@ -128,6 +129,16 @@ def test_queue_goes_through_the_outbox_and_waits_for_whoever_delivers(relay, set
         threads.stop()
     assert "Sent      250 2.0.0 Queued as 1" in output()
     assert OutboxMessage.objects.get().state == State.SENT
+
+
+def test_queue_notes_the_door_and_the_operator(relay, settings, monkeypatch):
+    settings.MAIL_DISPATCHER = "flasky.mail.dispatchers.inline"
+    monkeypatch.setenv("LOGNAME", "ann")
+    call_command("sendtestemail", "bob@example.com", "--queue")
+    message = OutboxMessage.objects.get()
+    assert (message.event, message.cause) == ("mail/test", "")
+    assert (message.door, message.person) == ("sendtestemail", "ann")
+    assert origin() == {"door": "other", "person": ""}
 
 
 def test_queue_says_when_nobody_delivers(monkeypatch):

@@ -194,7 +194,7 @@ def test_a_load_balancer_gets_its_answer_without_tls_and_people_are_sent_to_http
 
 def test_every_file_that_the_layout_names_is_there(client):
     addresses = re.findall(r'href="(/static/[^"]+)"', page(client.get("/no-such-page")))
-    assert len(addresses) == 2
+    assert len(addresses) == 3
     for address in addresses:
         response = client.get(address)
         assert response.status_code == 200

@@ -12,7 +12,7 @@ from django.db import connection
 from django.utils import timezone
 
 from flasky.mail import worker as worker_module
-from flasky.mail.models import OutboxMessage, RelayTrouble, State
+from flasky.mail.models import Deliverer, OutboxMessage, RelayTrouble, State
 from flasky.mail.worker import Worker
 from tests.conftest import running, use_relay, wait_until
 from tests.smtp_server import SmtpServer
@@ -305,9 +305,17 @@ def lent_connections():
 
 def test_an_idle_worker_looks_with_one_query(django_assert_num_queries):
     worker = Worker()
+    worker._sweep()  # gives a sign of life, which is due again in MAIL_SWEEP_INTERVAL
     with django_assert_num_queries(1):
         worker._sweep()
     worker.stop()
+
+
+def test_a_sign_of_life_costs_one_query(django_assert_num_queries):
+    Deliverer.objects.sign("host 12", 4)
+    with django_assert_num_queries(1):
+        Deliverer.objects.sign("host 12", 4)
+    assert Deliverer.objects.alive().get().threads == 4
 
 
 def test_a_worker_that_has_no_free_thread_does_not_look(django_assert_num_queries):

@@ -5,22 +5,29 @@ send_email("ann@example.com", "Welcome", "mail/welcome", user=user)
 """
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.core.mail import EmailMultiAlternatives
 from django.template.loader import render_to_string
 
-__all__ = ["render_email", "send_email"]
+if TYPE_CHECKING:
+    from django.db.models import Model
+
+__all__ = ["cause_of", "render_email", "send_email"]
 
 
-def send_email(to: str | Iterable[str], subject: str, template: str, **context: Any) -> EmailMultiAlternatives:
+def send_email(
+    to: str | Iterable[str], subject: str, template: str, cause: "Model | None" = None, **context: Any
+) -> EmailMultiAlternatives:
     """Send `template`.txt and `template`.html, rendered with `context`, to one address or several; return the email.
 
-    The subject gets the configured prefix. Sent through the outbox, the email's `outbox_message` is the stored row.
-    Raise TemplateDoesNotExist for a missing template, ValueError for an address or a subject that no mail can carry.
+    The subject gets the configured prefix. The outbox links the mail to its `cause`, the object that it is about, and
+    back. Sent through the outbox, the email's `outbox_message` is the stored row. Raise TemplateDoesNotExist for a
+    missing template, ValueError for an address or a subject that no mail can carry.
     """
     email = render_email(to, subject, template, **context)
+    email.cause = cause_of(cause)  # type: ignore[attr-defined]
     email.send()
     return email
 
@@ -35,4 +42,10 @@ def render_email(to: str | Iterable[str], subject: str, template: str, **context
         headers={"Auto-Submitted": "auto-generated"},  # RFC 3834: vacation responders stay silent
     )
     email.attach_alternative(render_to_string(f"{template}.html", context), "text/html")
+    email.event = template  # type: ignore[attr-defined]
     return email
+
+
+def cause_of(instance: "Model | None") -> str:
+    """Return the name by which the outbox remembers an object, such as `accounts.user:17`; none for an unsaved one."""
+    return f"{instance._meta.label_lower}:{instance.pk}" if instance and instance.pk is not None else ""

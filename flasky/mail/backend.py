@@ -11,8 +11,9 @@ from django.db import connections, router, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from flasky.mail import dispatchers
-from flasky.mail.models import OutboxMessage
-from flasky.mail.statements import insert
+from flasky.mail.models import FurtherRecipient, OutboxMessage
+from flasky.mail.origin import origin
+from flasky.mail.statements import insert, insert_many
 from flasky.mail.wire import compose
 
 logger = logging.getLogger(__name__)
@@ -38,19 +39,29 @@ class OutboxEmailBackend(BaseEmailBackend):
     def _store(self, email_messages: Sequence[EmailMessage]) -> int:
         emails = [email for email in email_messages if email.recipients()]
         # Composed before the transaction: SQLite would keep all other writers waiting meanwhile.
-        messages = [OutboxMessage(**compose(email)) for email in emails]
+        where = origin() if emails else {}
+        messages = [OutboxMessage(**compose(email), **where) for email in emails]
         using = router.db_for_write(OutboxMessage)
         connection = connections[using]
         # One INSERT is a transaction by itself; BEGIN and COMMIT would be two more journeys to the database.
-        is_atomic = len(messages) < 2 and connection.get_autocommit()
+        is_atomic = sum(len(message.recipients) for message in messages) < 2 and connection.get_autocommit()
         # As with any save(), a database error dooms the caller's transaction, but not if he wants to hear of none.
         with nullcontext() if is_atomic else transaction.atomic(using=using, savepoint=self.fail_silently):
             for email, message in zip(emails, messages, strict=True):
-                insert(message, connection)
+                insert_message(message, connection)
                 email.outbox_message = message  # type: ignore[attr-defined]
             if messages:
                 _wake_after_commit(connection)
         return len(messages)
+
+
+def insert_message(message: OutboxMessage, connection: BaseDatabaseWrapper) -> None:
+    """Insert a new message, and its recipients as searches find them."""
+    message.first_recipient = message.recipients[0].lower()
+    insert(message, connection)
+    rows = [(message.pk, address.lower(), message.created_at) for address in message.recipients[1:]]
+    if rows:
+        insert_many(FurtherRecipient, ("message_id", "address", "created_at"), rows, connection)
 
 
 def _wake_after_commit(connection: BaseDatabaseWrapper) -> None:

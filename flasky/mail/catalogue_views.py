@@ -9,8 +9,9 @@ from django.views.decorators.clickjacking import xframe_options_sameorigin
 from django.views.decorators.http import require_safe
 
 from flasky.mail.catalogue import TEXTS, USUAL, kinds, sample_email
+from flasky.mail.message_pages import ISOLATED
 from flasky.mail.proofreading import problems
-from flasky.mail.views import ISOLATED, debug_only
+from flasky.mail.views import debug_only
 
 
 @debug_only

@@ -13,8 +13,10 @@ from django.db.models.functions import Length, Now
 from django.utils import timezone
 
 LOST_CLAIMS_UNTIL_HELD = 3
+MAX_PERSON = 150  # characters
 CLAIM_SIZE = 1_000_000  # bytes of content in one claim, so that large mails are not all in memory at once
-PRUNE_BATCH = 1000  # messages in one short transaction: others must be able to write in between
+SIGNS_MISSED = 4  # looks in a row without a sign of life until a process counts as silent
+BATCH = 1000  # messages in one short transaction: others must be able to write in between
 
 
 class State(models.TextChoices):
@@ -31,6 +33,15 @@ class State(models.TextChoices):
 FINISHED = (State.SENT, State.FAILED, State.CANCELLED)
 
 
+class Door(models.TextChoices):
+    """Through which a mail came."""
+
+    FORM = "form", "the form"
+    ADMIN = "admin", "the admin"
+    COMMAND = "sendtestemail", "manage.py sendtestemail"
+    OTHER = "other", "elsewhere"  # the shell, another command, an error report
+
+
 IN_TURN = ("next_attempt_at", "pk")
 NOT_FOR_DELIVERY = (
     "message_id",
@@ -40,6 +51,11 @@ NOT_FOR_DELIVERY = (
     "finished_at",
     "last_reply",
     "lease_expires_at",
+    "first_recipient",
+    "event",
+    "cause",
+    "door",
+    "person",
 )
 
 
@@ -100,22 +116,54 @@ class OutboxMessageQuerySet(models.QuerySet["OutboxMessage"]):
                 return 0
             return 1 + self.filter(pk__in=claim).release(token)
 
-    def requeue(self) -> int:
+    def requeue(self, by: str = "") -> int:
         """Queue again, due now, what failed, is held or was cancelled; return how many.
 
         Recipients who have the mail do not get it again. What was pruned cannot be sent any more.
         """
-        again = self.filter(state__in=(State.FAILED, State.HELD, State.CANCELLED)).with_body()
-        return sum(message.queue_again() for message in again.defer("content"))
+        chosen = self.filter(state__in=(State.FAILED, State.HELD, State.CANCELLED)).with_body()
+        return sum(chosen._requeue_batch(batch, by) for batch in chosen._batches())
 
-    def hold(self) -> int:
+    def let_go(self, by: str = "") -> int:
+        """Go on with what is held, due now. (To release is another thing: to give back a claim.)"""
+        return self.with_body()._act(Action.Verb.LET_GO, by, (State.HELD,), **_fresh())
+
+    def hold(self, by: str = "") -> int:
         """Keep back what is queued until a person decides."""
-        return self.filter(state=State.QUEUED).update(state=State.HELD)
+        return self._act(Action.Verb.HELD, by, (State.QUEUED,), state=State.HELD)
 
-    def cancel(self) -> int:
+    def cancel(self, by: str = "") -> int:
         """Give up what is queued or held."""
-        waiting = self.filter(state__in=(State.QUEUED, State.HELD))
-        return waiting.update(state=State.CANCELLED, finished_at=timezone.now())
+        end = {"state": State.CANCELLED, "finished_at": timezone.now()}
+        return self._act(Action.Verb.CANCELLED, by, (State.QUEUED, State.HELD), **end)
+
+    def _act(self, verb: str, by: str, states: tuple[str, ...], **changes: Any) -> int:
+        """Change what is in one of the states, and note who did so; return how many there were."""
+        chosen = self.filter(state__in=states)
+        return sum(chosen._act_on_batch(batch, verb, by, changes) for batch in chosen._batches())
+
+    def _act_on_batch(self, batch: list[int], verb: str, by: str, changes: dict[str, Any]) -> int:
+        with transaction.atomic(using=self.db):
+            # Locked, and looked at again: since it was picked, somebody may have claimed or changed it.
+            # In order, so that of two who lock the same messages none waits for the other in a circle.
+            locked = list(self.filter(pk__in=batch).order_by("pk").select_for_update().values_list("pk", flat=True))
+            self.model.objects.using(self.db).filter(pk__in=locked).update(**changes)
+            Action.objects.using(self.db).bulk_create(
+                Action(message_id=key, verb=verb, person=by[:MAX_PERSON]) for key in locked
+            )
+        return len(locked)
+
+    def _requeue_batch(self, batch: list[int], by: str) -> int:
+        verb, fresh = Action.Verb.REQUEUED, _fresh()
+        with transaction.atomic(using=self.db):
+            # Under the lock of _act_on_batch: who has the mail already must not change any more.
+            chosen = self.filter(pk__in=batch).order_by("pk").select_for_update()
+            locked = dict(chosen.values_list("pk", "outcomes"))
+            somebody_has_it = {key: kept for key, outcomes in locked.items() if (kept := _accepted(outcomes))}
+            for key, kept in somebody_has_it.items():
+                self._act_on_batch([key], verb, by, fresh | {"outcomes": kept})
+            self._act_on_batch(list(locked.keys() - somebody_has_it.keys()), verb, by, fresh | {"outcomes": {}})
+        return len(locked)
 
     def finished_before(self, moment: datetime) -> "OutboxMessageQuerySet":
         return self.filter(state__in=FINISHED, finished_at__lt=moment)
@@ -136,7 +184,7 @@ class OutboxMessageQuerySet(models.QuerySet["OutboxMessage"]):
     def _batches(self) -> Iterator[list[int]]:
         # The ids first: MariaDB deletes and updates nothing that a subquery with LIMIT on the same table selects.
         last = 0
-        while batch := list(self.filter(pk__gt=last).order_by("pk").values_list("pk", flat=True)[:PRUNE_BATCH]):
+        while batch := list(self.filter(pk__gt=last).order_by("pk").values_list("pk", flat=True)[:BATCH]):
             yield batch
             last = batch[-1]
 
@@ -157,6 +205,9 @@ class OutboxMessageQuerySet(models.QuerySet["OutboxMessage"]):
         limit = timezone.now() - timedelta(seconds=settings.MAIL_OVERDUE)
         return self.filter(state=State.QUEUED, next_attempt_at__lt=limit).order_by("next_attempt_at")
 
+    def waiting_for_a_retry(self) -> "OutboxMessageQuerySet":
+        return self.filter(state=State.QUEUED, next_attempt_at__gt=timezone.now())
+
     def next_attempt_after(self, moment: datetime) -> datetime | None:
         """Return when the first message that is not due at `moment` will be; None if none waits for a later time."""
         later = self.filter(state=State.QUEUED, next_attempt_at__gt=moment)
@@ -173,6 +224,16 @@ def _small_enough(candidates: models.QuerySet[Any, Any]) -> list[int]:
             break
         keys.append(key)
     return keys
+
+
+def _accepted(outcomes: dict[str, Any]) -> dict[str, Any]:
+    return {address: outcome for address, outcome in outcomes.items() if outcome["accepted"]}
+
+
+def _fresh() -> dict[str, Any]:
+    """Return the fields of a message that a person has queued again: due now, its age counted from now."""
+    now = timezone.now()
+    return {"state": State.QUEUED, "queued_at": now, "next_attempt_at": now, "finished_at": None, "lost_claims": 0}
 
 
 def _end_of_lease() -> Any:
@@ -207,6 +268,12 @@ class OutboxMessage(models.Model):
     content = models.BinaryField()  # RFC 5322, CRLF line ends
     provider_options = models.JSONField(default=dict, blank=True)  # Anymail's attributes: tags, metadata, …
 
+    first_recipient = models.CharField(max_length=254, blank=True)  # in lower case, for searching; see FurtherRecipient
+    event = models.CharField(max_length=100, blank=True)  # the kind of mail: its template's name
+    cause = models.CharField(max_length=100, blank=True)  # the object that it is about, as cause_of() names it
+    door = models.CharField(max_length=15, choices=Door, default=Door.OTHER)
+    person = models.CharField(max_length=MAX_PERSON, blank=True)  # who came through it, if known
+
     objects = OutboxMessageQuerySet.as_manager()
 
     class Meta:
@@ -215,6 +282,11 @@ class OutboxMessage(models.Model):
             models.Index(fields=["state", "next_attempt_at"], name="outbox_due"),
             # Not db_index: on PostgreSQL that makes a second one, for LIKE, and every message is written three times.
             models.Index(fields=["message_id"], name="outbox_message_id"),
+            models.Index(fields=["created_at"], name="outbox_stored"),
+            models.Index(fields=["state", "created_at"], name="outbox_state_stored"),
+            models.Index(fields=["first_recipient", "created_at"], name="outbox_recipient"),
+            models.Index(fields=["cause", "created_at"], name="outbox_cause"),
+            models.Index(fields=["created_at"], name="outbox_duplicate", condition=models.Q(possible_duplicate=True)),
         ]
 
     def __str__(self) -> str:
@@ -253,15 +325,6 @@ class OutboxMessage(models.Model):
             if taken:
                 self.attempts.create(outcome=Attempt.Outcome.UNKNOWN, reply=reply, worker=self.claimed_by)
         return taken
-
-    def queue_again(self) -> bool:
-        """Queue a message that ended without success; return False if it has left the state that it was read in."""
-        kept = {address: outcome for address, outcome in self.outcomes.items() if outcome["accepted"]}
-        now = timezone.now()
-        fresh = {"state": State.QUEUED, "queued_at": now, "next_attempt_at": now, "finished_at": None, "lost_claims": 0}
-        # Since it was read, its body may have been pruned, or somebody else may have queued it and it went out.
-        as_read = OutboxMessage.objects.filter(pk=self.pk, state=self.state, attempt_count=self.attempt_count)
-        return bool(as_read.with_body().update(**fresh, outcomes=kept))
 
     def _give_back(self, counted: bool = False, expired: bool = False, **changes: Any) -> bool:
         changes |= {
@@ -323,6 +386,93 @@ class Attempt(models.Model):
 
     def __str__(self) -> str:
         return f"attempt of {self.started_at:%Y-%m-%d %H:%M:%S}"
+
+
+class Action(models.Model):
+    """What a person did to a message."""
+
+    class Verb(models.TextChoices):
+        REQUEUED = "requeued", "requeued"
+        LET_GO = "released", "released"  # from being held
+        HELD = "held", "held"
+        CANCELLED = "cancelled", "cancelled"
+        SENT_AGAIN = "sent again", "sent again as a new message"
+        COPIED = "made", "made from another message"
+        FORWARDED = "forwarded", "forwarded"
+
+    message = models.ForeignKey(OutboxMessage, models.CASCADE, related_name="actions")
+    at = models.DateTimeField(default=timezone.now)
+    verb = models.CharField(max_length=20, choices=Verb)
+    person = models.CharField(max_length=MAX_PERSON, blank=True)
+    other = models.BigIntegerField(null=True, blank=True)  # the number of the message that it was made from or into
+
+    class Meta:
+        ordering = ["pk"]
+
+    def __str__(self) -> str:
+        return f"{self.get_verb_display()} by {self.person or 'somebody'}"
+
+
+class FurtherRecipient(models.Model):
+    """A recipient beyond the first, so that an index finds the message; most messages have none."""
+
+    message = models.ForeignKey(OutboxMessage, models.CASCADE, related_name="+")
+    address = models.CharField(max_length=254)  # in lower case
+    created_at = models.DateTimeField()  # the message's: the newest messages are found without reading the others
+
+    class Meta:
+        indexes = [models.Index(fields=["address", "created_at"], name="outbox_further_recipient")]
+
+    def __str__(self) -> str:
+        return self.address
+
+
+class Tally(models.Model):
+    """How many messages ended in an hour, counted by the transactions that ended them; pruning takes nothing away."""
+
+    hour = models.DateTimeField()
+    slot = models.PositiveSmallIntegerField()  # processes that count in different rows do not wait for each other
+    sent = models.PositiveIntegerField(default=0)
+    failed = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        verbose_name_plural = "tallies"
+        constraints = [models.UniqueConstraint(fields=["hour", "slot"], name="outbox_tally")]
+
+    def __str__(self) -> str:
+        return f"{self.hour:%Y-%m-%d %H}: {self.sent} sent, {self.failed} failed"
+
+
+class DelivererQuerySet(models.QuerySet["Deliverer"]):
+    def sign(self, name: str, threads: int) -> None:
+        """Note a sign of life, by the database's clock: the hosts' clocks may differ."""
+        name = name[:255]
+        if not self.filter(name=name).update(threads=threads, seen_at=Now()):
+            self.get_or_create(name=name, defaults={"threads": threads})
+
+    def sign_off(self, name: str) -> None:
+        """Forget this one, and those who have died long ago without a word."""
+        self.filter(models.Q(name=name[:255]) | models.Q(seen_at__lt=Now() - timedelta(days=1))).delete()
+
+    def alive(self) -> "DelivererQuerySet":
+        return self.filter(seen_at__gt=Now() - SIGNS_MISSED * timedelta(seconds=settings.MAIL_SWEEP_INTERVAL))
+
+    def silent(self) -> "DelivererQuerySet":
+        return self.exclude(pk__in=self.alive())
+
+
+class Deliverer(models.Model):
+    """A process that delivers, and its last sign of life."""
+
+    name = models.CharField(max_length=255, unique=True)  # host, process
+    threads = models.PositiveSmallIntegerField()
+    started_at = models.DateTimeField(db_default=Now())
+    seen_at = models.DateTimeField(db_default=Now())
+
+    objects = DelivererQuerySet.as_manager()
+
+    def __str__(self) -> str:
+        return self.name
 
 
 class RelayTroubleQuerySet(models.QuerySet["RelayTrouble"]):

@@ -1,22 +1,56 @@
 """What people must be told about the outbox, in the sentences that the pages and the checks share."""
 
-from django.utils import timezone
+from datetime import datetime
+
+from django.conf import settings
+from django.utils import dateformat, timezone
+from django.utils.text import Truncator
 from django.utils.timesince import timesince
 
-from flasky.mail.models import OutboxMessage, RelayTrouble, State
+from flasky.mail.models import (
+    LOST_CLAIMS_UNTIL_HELD,
+    SIGNS_MISSED,
+    Action,
+    Deliverer,
+    OutboxMessage,
+    RelayTrouble,
+    State,
+)
 
 DELIVERERS = (
     "Start the server (with MAIL_DISPATCHER=threads) or a worker (manage.py deliver_mail --loop); "
     "manage.py deliver_mail delivers once, now."
 )
+INLINE = "flasky.mail.dispatchers.inline"
+MOST_COUNTED = 10_000
+REPLY_LENGTH = 300  # characters; the history has the whole of it
 
 
 def notices() -> list[str]:
-    """Return a sentence for each relay that takes no mail, and one if mail is overdue, with what to do."""
-    found = [str(trouble) for trouble in RelayTrouble.objects.current()]
-    if late := overdue():
-        found.append(late if found else f"{late} Nobody delivers, or not fast enough. {DELIVERERS}")
-    return found
+    """Return a sentence for each relay that takes no mail, and one if nobody delivers or mail is overdue."""
+    troubles = [str(trouble) for trouble in RelayTrouble.objects.current()]
+    about_delivery = delivery_notice(relay_is_away=bool(troubles))
+    return [*troubles, about_delivery] if about_delivery else troubles
+
+
+def delivery_notice(relay_is_away: bool) -> str:
+    """Return that nobody delivers, or that mail is overdue, and what to do; nothing if all is well."""
+    late = overdue()
+    if late and not relay_is_away:
+        return f"{late} Nobody delivers, or not fast enough. {DELIVERERS}"
+    if somebody_delivers():
+        return late
+    seconds = SIGNS_MISSED * settings.MAIL_SWEEP_INTERVAL
+    nobody = f"Nobody delivers: no process has given a sign of life in the last {seconds} s. {DELIVERERS}"
+    return f"{late} {nobody}".lstrip()
+
+
+def somebody_delivers() -> bool:
+    return delivers_inline() or Deliverer.objects.alive().exists()
+
+
+def delivers_inline() -> bool:
+    return settings.MAIL_DISPATCHER == INLINE
 
 
 def overdue() -> str:
@@ -25,16 +59,115 @@ def overdue() -> str:
     oldest = messages.values_list("next_attempt_at", flat=True).first()
     if oldest is None:
         return ""
-    count = messages.count()
+    count = messages.values("pk")[: MOST_COUNTED + 1].count()
+    counted = f"More than {MOST_COUNTED:,}" if count > MOST_COUNTED else f"{count:,}"
     waited = timesince(oldest, timezone.now(), depth=1).replace("\xa0", " ")
-    return f"{count} message{' is' if count == 1 else 's are'} overdue, the oldest by {waited}."
+    return f"{counted} message{' is' if count == 1 else 's are'} overdue, the oldest by {waited}."
+
+
+def why(message: OutboxMessage) -> str:
+    """Return why the message is in its state, above all why it is not sent yet, and what can be done about it."""
+    match message.state:
+        case State.QUEUED if message.next_attempt_at > timezone.now():
+            return _why_later(message)
+        case State.QUEUED:
+            return _why_due()
+        case State.SENDING:
+            return _why_sending(message)
+        case State.HELD:
+            return _why_held(message)
+        case State.FAILED:
+            return _why_failed(message)
+        case State.CANCELLED:
+            return _why_cancelled(message)
+    return _to_whom_sent(message)
+
+
+def _why_later(message: OutboxMessage) -> str:
+    reply = f", because of the last reply: {_on_one_line(message.last_reply)}" if message.last_reply else "."
+    sentence = f"The next try is at {_moment(message.next_attempt_at)}{reply}"
+    return sentence if somebody_delivers() else f"{sentence} But nobody delivers at the moment. {DELIVERERS}"
+
+
+def _why_due() -> str:
+    if not somebody_delivers():
+        return f"It is due, but nobody delivers. {DELIVERERS}"
+    if trouble := RelayTrouble.objects.current().first():
+        return (
+            f"It waits for the relay, which has taken no mail since {_moment(trouble.since)}: {trouble.reason} "
+            f"Next probe at {_moment(trouble.next_probe_at)}."
+        )
+    if delivers_inline():
+        return "It is due, and goes with the next mail that is stored; manage.py deliver_mail delivers it now."
+    return "It is due and waits for a free thread."
+
+
+def _why_sending(message: OutboxMessage) -> str:
+    holder = message.claimed_by or "an unknown process"
+    if message.lease_expires_at is None:
+        return f"It is being sent by {holder}."
+    if message.lease_expires_at < timezone.now():
+        return (
+            f"It was being sent by {holder}, whose claim ran out at {_moment(message.lease_expires_at)}: "
+            f"whoever delivers next queues it again.{'' if somebody_delivers() else f' Nobody does. {DELIVERERS}'}"
+        )
+    return (
+        f"It is being sent by {holder}, whose claim lasts until {_moment(message.lease_expires_at)}, "
+        "and longer while that process lives."
+    )
+
+
+def _why_held(message: OutboxMessage) -> str:
+    if message.lost_claims >= LOST_CLAIMS_UNTIL_HELD:
+        return (
+            f"It is held because {message.lost_claims} times in a row nothing more was heard of the process that was "
+            f"sending it, at last of {message.claimed_by or 'an unknown one'}. Look for the reason in that process's "
+            "log; then release or cancel it."
+        )
+    return f"It was put on hold{_by_whom(message, Action.Verb.HELD)}, and waits until a person releases or cancels it."
+
+
+def _why_failed(message: OutboxMessage) -> str:
+    at = f" at {_moment(message.finished_at)}" if message.finished_at else ""
+    if message.remaining_recipients:
+        fate = f"It was given up{at}, after {settings.MAIL_GIVE_UP_DAYS} days of trying (MAIL_GIVE_UP_DAYS)"
+    else:
+        fate = f"It was refused for good{at}"
+    reply = f". The last reply: {_on_one_line(message.last_reply)}" if message.last_reply else "."
+    return f"{fate}{reply}{'' if message.is_pruned else ' Mend the cause, then requeue it.'}"
+
+
+def _why_cancelled(message: OutboxMessage) -> str:
+    by_whom = _by_whom(message, Action.Verb.CANCELLED)
+    return f"It was cancelled{by_whom}.{'' if message.is_pruned else ' Requeue it to send it after all.'}"
+
+
+def _to_whom_sent(message: OutboxMessage) -> str:
+    at = f" at {_moment(message.finished_at)}" if message.finished_at else ""
+    accepted = sum(outcome["accepted"] for outcome in message.outcomes.values())
+    total = len(message.recipients)
+    if accepted == total:
+        return f"The relay accepted it{at}, for {'its one recipient' if total == 1 else f'all {total} recipients'}."
+    return f"The relay accepted it{at}, for {accepted} of {total} recipients; the others do not get it."
+
+
+def _by_whom(message: OutboxMessage, verb: str) -> str:
+    action = message.actions.filter(verb=verb).last()
+    return f" by {action.person or 'somebody'} at {_moment(action.at)}" if action else ""
+
+
+def _on_one_line(reply: str) -> str:
+    line = Truncator("; ".join(reply.split("\n"))).chars(REPLY_LENGTH)
+    return line if line.endswith((".", "…")) else f"{line}."
+
+
+def _moment(moment: datetime) -> str:
+    return dateformat.format(timezone.localtime(moment), "j M Y, H:i:s e")
 
 
 def about(message: OutboxMessage) -> list[str]:
-    """Return what a person who looks at the message cannot know from its state."""
+    """Return what a person who looks at the message cannot know from its state and from `why`."""
     sentences = []
-    if message.state == State.HELD:
-        sentences.append("Held: nobody delivers it until a person requeues or cancels it.")
     if message.possible_duplicate:
         sentences.append(
             "It may arrive twice: a process died, or the connection broke, before the server's reply to it was noted. "

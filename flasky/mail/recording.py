@@ -7,18 +7,21 @@ gather, and the next one writes them all.
 import os
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 from django.db import connections, router, transaction
+from django.utils import timezone
 
-from flasky.mail.models import Attempt, OutboxMessage, State
-from flasky.mail.statements import insert_many, update_many
+from flasky.mail.models import Attempt, OutboxMessage, State, Tally
+from flasky.mail.statements import add, insert_many, update_many
 
 SENDING = State.SENDING.value
 LOST = "lost"  # somebody else had taken the message over
+TALLY_SLOTS = 16
 
 
 # What the end of an attempt changes in its message.
@@ -135,6 +138,7 @@ def _write_together(results: Sequence[Result], connection: Any) -> None:
         with getattr(connection.connection, "pipeline", nullcontext)():
             updated = _finish_claims(results, connection)
             _note_attempts([result.attempt for result in results], connection)
+            _count(results, connection)
         if updated.rowcount < len(results):
             raise _SomebodyWasQuicker
     for result in results:
@@ -146,6 +150,7 @@ def _write_one(result: Result, connection: Any) -> None:
     with transaction.atomic(using=connection.alias):
         if _finish_claims([result], connection).rowcount:
             _note_attempts([result.attempt], connection)
+            _count([result], connection)
         else:
             noted = Attempt.objects.filter(message=message, claim_token=message.claim_token)
             match noted.values_list("outcome", flat=True).first():
@@ -171,6 +176,15 @@ def _finish_claims(results: Sequence[Result], connection: Any) -> Any:
 
 def _note_attempts(attempts: Sequence[dict[str, Any]], connection: Any) -> None:
     insert_many(Attempt, NOTED, [[attempt[name] for name in NOTED] for attempt in attempts], connection)
+
+
+def _count(results: Sequence[Result], connection: Any) -> None:
+    """Count what has ended in this hour."""
+    states = Counter(result.changes["state"] for result in results)
+    ended = {"sent": states[State.SENT], "failed": states[State.FAILED]}
+    if any(ended.values()):
+        hour = timezone.now().replace(minute=0, second=0, microsecond=0)
+        add(Tally, {"hour": hour, "slot": os.getpid() % TALLY_SLOTS}, ended, connection)
 
 
 def _forget_the_parents_threads() -> None:

@@ -48,6 +48,20 @@ def update_many(
     return cursor
 
 
+def add(model: type[models.Model], keys: dict[str, Any], amounts: dict[str, int], connection: Any) -> None:
+    """Add the amounts to the row with these unique keys, which is made if it is not there yet."""
+    table, names = model._meta.db_table, (*keys, *amounts)
+    statement, values = _insertion(connection, model, names, [[*keys.values(), *amounts.values()]])
+    if connection.vendor == "mysql":
+        sums = (f"{name} = {name} + VALUES({name})" for name in amounts)
+        statement += f" ON DUPLICATE KEY UPDATE {', '.join(sums)}"
+    else:
+        sums = (f"{name} = {table}.{name} + excluded.{name}" for name in amounts)
+        statement += f" ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {', '.join(sums)}"
+    with connection.cursor() as cursor:
+        cursor.execute(statement, values)
+
+
 def _insertion(
     connection: Any, model: type[models.Model], names: tuple[str, ...], rows: Sequence[Sequence[Any]]
 ) -> tuple[str, list[Any]]:

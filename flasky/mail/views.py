@@ -5,21 +5,17 @@ from functools import wraps
 from typing import Any
 
 from django.conf import settings
-from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
-from django.views.decorators.clickjacking import xframe_options_sameorigin
+from django.urls import reverse
 from django.views.decorators.http import require_safe
 
+from flasky.mail.fate import fate_of
+from flasky.mail.list_pages import charts_context, list_context
+from flasky.mail.message_pages import attachment_response, eml_response, html_response, message_context
 from flasky.mail.models import OutboxMessage
-from flasky.mail.notices import about, notices, pruned
-from flasky.mail.wire import html_body, parse, text_body
 
-PER_PAGE = 50
 View = Callable[..., Any]
-
-# The mail's own HTML may style itself and show embedded images. It runs, loads, sends and navigates nothing.
-ISOLATED = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'"
 
 
 def debug_only(view: View) -> View:
@@ -35,45 +31,41 @@ def debug_only(view: View) -> View:
 @debug_only
 @require_safe
 def mailbox(request: HttpRequest) -> HttpResponse:
-    messages = OutboxMessage.objects.defer("content").order_by("-pk")
-    page = Paginator(messages, PER_PAGE).get_page(request.GET.get("page"))
-    return render(request, "mailbox/list.html", {"page": page, "notices": notices()})
+    fate = fate_of(request.session.get("cause", ""))
+    context = {**list_context(request, address), "last_post": address("message", fate.pk) if fate else ""}
+    return render(request, "mailbox/list.html", context)
+
+
+@debug_only
+@require_safe
+def charts(request: HttpRequest) -> HttpResponse:
+    return render(request, "mailbox/charts.html", charts_context(request, address))
 
 
 @debug_only
 @require_safe
 def message(request: HttpRequest, pk: int) -> HttpResponse:
     stored = get_object_or_404(OutboxMessage, pk=pk)
-    parsed = parse(stored.content)
-    context = {
-        "message": stored,
-        "notices": about(stored),
-        "headers": parsed.items(),
-        "text": text_body(parsed),
-        "has_html": bool(html_body(parsed)),
-        "attempts": stored.attempts.all(),
-    }
-    return render(request, "mailbox/message.html", context)
+    return render(request, "mailbox/message.html", message_context(request, stored, address))
 
 
 @debug_only
 @require_safe
-@xframe_options_sameorigin
 def html(request: HttpRequest, pk: int) -> HttpResponse:
-    stored = get_object_or_404(OutboxMessage, pk=pk)
-    if stored.is_pruned:
-        return gone(stored)
-    return HttpResponse(html_body(parse(stored.content)), headers={"Content-Security-Policy": ISOLATED})
+    return html_response(request, get_object_or_404(OutboxMessage, pk=pk))
 
 
 @debug_only
 @require_safe
-def source(request: HttpRequest, pk: int) -> HttpResponse:
-    stored = get_object_or_404(OutboxMessage, pk=pk)
-    if stored.is_pruned:
-        return gone(stored)
-    return HttpResponse(bytes(stored.content), content_type="text/plain; charset=utf-8")
+def eml(request: HttpRequest, pk: int) -> HttpResponse:
+    return eml_response(get_object_or_404(OutboxMessage, pk=pk))
 
 
-def gone(message: OutboxMessage) -> HttpResponse:
-    return HttpResponse(f"{pruned(message)}\n", status=410, content_type="text/plain; charset=utf-8")
+@debug_only
+@require_safe
+def attachment(request: HttpRequest, pk: int, number: int) -> HttpResponse:
+    return attachment_response(get_object_or_404(OutboxMessage, pk=pk), number)
+
+
+def address(name: str, *numbers: int) -> str:
+    return reverse(f"mailbox:{name}", args=numbers)

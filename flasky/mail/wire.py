@@ -19,6 +19,7 @@ from django.utils import timezone
 
 MAX_ADDRESS = 254  # characters (RFC 5321, section 4.5.3.1.3, less the angle brackets)
 MAX_MESSAGE_ID = 255  # characters
+MAX_EVENT = 100  # characters
 MAX_LINE = 998  # bytes (RFC 5322, section 2.1.1)
 MAX_UNFOLDED = 78  # characters in a line of the header (ditto)
 
@@ -71,6 +72,8 @@ def compose(email: EmailMessage) -> dict[str, Any]:
         "recipients": list(dict.fromkeys(envelope_address(to, email.encoding) for to in email.recipients())),
         "content": content,
         "provider_options": provider_options(email),
+        "event": getattr(email, "event", "")[:MAX_EVENT],
+        "cause": getattr(email, "cause", ""),
     }
 
 
@@ -260,7 +263,7 @@ def html_body(parsed: ParsedEmail) -> str:
 
 def _body(parsed: ParsedEmail, kind: str) -> str:
     part = parsed.get_body((kind,))
-    return text_of(part) if part else ""
+    return "" if part is None else text_of(part)  # a part without headers is falsy
 
 
 def text_of(part: MIMEPart) -> str:

@@ -2,7 +2,9 @@
 
 import contextlib
 import logging
+import os
 import random
+import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +16,7 @@ from django.db import close_old_connections, connections
 from django.utils import timezone
 
 from flasky.mail.delivery import deliver_due
-from flasky.mail.models import OutboxMessage, RelayTrouble, State
+from flasky.mail.models import Deliverer, OutboxMessage, RelayTrouble, State
 from flasky.mail.transports import TransportUnavailable, abort_lent, close_kept, new_transport
 
 logger = logging.getLogger(__name__)
@@ -86,6 +88,8 @@ class Worker:
                 pause, self._is_readable = PAUSE_AFTER_ERROR, False
             if self._awake.wait(pause):
                 self._stopping.wait(BREATH)
+        with contextlib.suppress(DatabaseFailure):
+            Deliverer.objects.sign_off(_this_process())
         connections.close_all()
 
     def _sweep(self) -> float:
@@ -111,6 +115,7 @@ class Worker:
         """Do what is due every MAIL_SWEEP_INTERVAL seconds, however often the worker is woken."""
         self._tidy_at = time.monotonic() + settings.MAIL_SWEEP_INTERVAL
         close_kept(idle_only=True)
+        Deliverer.objects.sign(_this_process(), self._threads)
         if not found:
             return
         if OutboxMessage.objects.release_expired():
@@ -187,6 +192,10 @@ class Worker:
         elif next_attempt_at is not None:
             until = min(until, (next_attempt_at - timezone.now()).total_seconds())
         return max(until, 0.01)
+
+
+def _this_process() -> str:
+    return f"{socket.gethostname()} {os.getpid()}"
 
 
 def _close_connections(together: threading.Barrier) -> None:

@@ -10,6 +10,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from flasky.mail.models import OutboxMessage, State
+from flasky.mail.origin import operator
 from flasky.mail.wire import envelope_address
 
 BATCH = 500  # messages that one statement names
@@ -45,8 +46,9 @@ class Command(BaseCommand):
         if options["dry_run"]:
             self.stdout.write(f"{len(chosen)} would be queued again.")
         else:
+            by = f"{operator()} (manage.py requeue_mail)".lstrip()
             queued = sum(
-                OutboxMessage.objects.filter(pk__in=chosen[start : start + BATCH]).requeue()
+                OutboxMessage.objects.filter(pk__in=chosen[start : start + BATCH]).requeue(by)
                 for start in range(0, len(chosen), BATCH)
             )
             left_out["changed meanwhile"] = len(chosen) - queued

@@ -11,7 +11,8 @@ from django.template import TemplateDoesNotExist
 
 from flasky.mail import render_email
 from flasky.mail.catalogue import sample_context
-from flasky.mail.models import OutboxMessage, State
+from flasky.mail.models import Door, OutboxMessage, State
+from flasky.mail.origin import coming_from, operator
 from flasky.mail.replies import Reply, Verdict
 from flasky.mail.transports import Server, TransportUnavailable, borrow, close_kept, new_transport
 from flasky.mail.trouble import advise
@@ -92,7 +93,8 @@ class Command(BaseCommand):
 
     def send_through_the_outbox(self, email: EmailMultiAlternatives) -> None:
         started = time.monotonic()
-        email.send()
+        with coming_from(Door.COMMAND.value, operator()):
+            email.send()
         message: OutboxMessage = email.outbox_message  # type: ignore[attr-defined]
         self.stdout.write(f"Stored as message {message.pk}, waiting for whoever delivers …")
         state = message.wait(QUEUE_TIMEOUT)

@@ -1,0 +1,38 @@
+"""What became of the mail that a visitor caused, in words for the visitor: nothing of the mail itself."""
+
+from typing import NamedTuple
+
+from flasky.mail.models import FINISHED, OutboxMessage, State
+
+# A visitor cannot act on a refusal: what will be tried again is on its way.
+ON_ITS_WAY = "The administrators’ notification is on its way."
+NOT_HANDED_OVER = "The administrators’ notification could not be handed over to the mail server."
+SENTENCES = {
+    State.QUEUED: ON_ITS_WAY,
+    State.SENDING: ON_ITS_WAY,
+    State.SENT: "The administrators’ notification has been handed over to the mail server.",
+    State.FAILED: NOT_HANDED_OVER,
+    State.HELD: "The administrators’ notification is kept back for now.",
+    State.CANCELLED: NOT_HANDED_OVER,
+}
+
+
+class Fate(NamedTuple):
+    pk: int
+    state: State
+
+    @property
+    def sentence(self) -> str:
+        return SENTENCES[self.state]
+
+    @property
+    def is_final(self) -> bool:
+        return self.state in FINISHED
+
+
+def fate_of(cause: str) -> Fate | None:
+    """Return what became of the newest message with this cause; None without a message, or without a cause."""
+    if not cause:
+        return None
+    newest = OutboxMessage.objects.filter(cause=cause).order_by("-created_at", "-pk").values_list("pk", "state").first()
+    return Fate(newest[0], State(newest[1])) if newest else None

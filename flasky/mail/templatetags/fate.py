@@ -1,0 +1,8 @@
+"""{% fate_of request.session.cause as fate %}"""
+
+from django import template
+
+from flasky.mail.fate import fate_of
+
+register = template.Library()
+register.simple_tag(fate_of)
