@@ -8,7 +8,7 @@ from pathlib import Path
 
 from benchmarks import databases, plot, report
 from benchmarks.child import Missing
-from benchmarks.figures import drain, growth, idle, latency, request, store
+from benchmarks.figures import drain, growth, idle, latency, look, request, store
 
 HERE = Path(__file__).resolve().parent
 FIGURES = {
@@ -19,6 +19,7 @@ FIGURES = {
     "idle": idle.measure,
     "request": request.measure,
     "growth": growth.measure,
+    "look": look.measure,
 }
 
 

@@ -1,0 +1,116 @@
+"""How soon a page answers when a million messages are stored: the list, its tabs, searches, filters and charts."""
+
+import http.client
+import re
+import time
+from contextlib import ExitStack
+
+from benchmarks import databases
+from benchmarks.child import Child
+from benchmarks.figure import Figure, percentile
+from benchmarks.server import Server
+
+LIMIT = 300  # ms
+SLOW = 20  # ms, of a query whose plan is noted
+TIMES = 3  # requests of each page in a round
+
+LIST = "/admin/mail/outboxmessage/"
+TABS = ("queued", "retry", "sending", "sent", "failed", "held", "cancelled", "duplicates")
+PAGES = {
+    "the list": LIST,
+    **{f"tab {tab}": f"{LIST}?tab={tab}" for tab in TABS},
+    "page 200": f"{LIST}?p=200",
+    "address with half of all mail": f"{LIST}?q=admin@example.com",
+    "the same, last page": f"{LIST}?q=admin@example.com&p=200",
+    "address of a second recipient": f"{LIST}?q=deputy@example.com",
+    "the same, half a month ago": f"{LIST}?q=deputy@example.com&before={{found}}",
+    "address with few mails": f"{LIST}?q={{address}}",
+    "Message-ID": f"{LIST}?q={{message_id}}",
+    "word of many subjects": f"{LIST}?q=welcome",
+    "word of one old subject": f"{LIST}?q=zanzibar",
+    "the same, one window back": f"{LIST}?q=zanzibar&before={{window}}",
+    "the same, where it is": f"{LIST}?q=zanzibar&before={{found}}",
+    "event": f"{LIST}?event=mail/welcome",
+    "rare event": f"{LIST}?event=mail/reminder",
+    "door": f"{LIST}?door=admin",
+    "sent, Message-ID": f"{LIST}?tab=sent&q={{message_id}}",
+    "cause of 20,000": f"{LIST}?cause=accounts.user:1",
+    "sent, cause of one": f"{LIST}?tab=sent&cause={{cause}}",
+    "last 24 hours": f"{LIST}?time=24h",
+    "last 7 days": f"{LIST}?time=7d",
+    "last 30 days": f"{LIST}?time=30d",
+    "month": f"{LIST}?time={{month}}",
+    "day": f"{LIST}?time={{day}}",
+    "hour": f"{LIST}?time={{hour}}",
+    "sent, word, 7 days": f"{LIST}?tab=sent&q=welcome&time=7d",
+    "sent, event, hour": f"{LIST}?tab=sent&event=mail/welcome&time={{hour}}",
+    "failed, word": f"{LIST}?tab=failed&q=welcome",
+    "failed, address": f"{LIST}?tab=failed&q=admin@example.com",
+    "address, event, 24 hours": f"{LIST}?q=admin@example.com&event=mail/welcome&time=24h",
+    "cause, sent, event": f"{LIST}?cause=accounts.user:1&tab=sent&event=mail/welcome",
+    "charts": f"{LIST}charts/",
+    "admin's first page": "/admin/",
+    "message": f"{LIST}{{pk}}/change/",
+    "development mailbox": "/mailbox/",
+}
+
+
+def measure(database, scratch, rounds, quick):
+    count = 20_000 if quick else 1_000_000
+    pages = Figure("look", f"A look at {count:,} messages", "ms", database.name)
+    first = Figure("look", "The first look of a new process", "ms", database.name)
+    samples = {label: [] for label in PAGES}
+    with ExitStack() as stack:
+        environment = databases.settings(database.new())
+        archive = Child("benchmarks.peers.archive", scratch, environment)
+        stack.callback(archive.stop)
+        filled = archive.ask("fill", 3600, count=count)
+        example = archive.ask("example")
+        addresses = {label: address.format(**example) for label, address in PAGES.items()}
+        servers = [Server(scratch, environment | {"DEBUG": debug}) for debug in ("False", "True")]
+        for server in servers:
+            stack.callback(server.stop)
+        ports = {label: servers[address.startswith("/mailbox/")].port for label, address in PAGES.items()}
+        for number in range(rounds + 1):
+            for label, address in addresses.items():
+                times = [milliseconds(ports[label], address, example["cookie"]) for _ in range(TIMES)]
+                if number:  # the first round is for warming up
+                    pages.add(label, percentile(times, 50))
+                    samples[label] += times
+                else:
+                    first.add(label, times[0])
+        pages.notes += slow_queries(archive, addresses)
+    for label, times in samples.items():
+        pages.check(f"{label}, p95", times, LIMIT, value=percentile(times, 95), unit="ms")
+    pages.notes.append(f"{rounds * TIMES} requests each; filled in {filled['seconds']:.0f} s")
+    return [pages, first]
+
+
+def milliseconds(port, address, cookie):
+    """Return the time from connecting to the end of the page."""
+    started = time.perf_counter()
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
+    try:
+        connection.request("GET", address, headers={"Cookie": f"sessionid={cookie}"})
+        response = connection.getresponse()
+        response.read()
+    finally:
+        connection.close()
+    assert response.status == 200, f"{address} was answered with {response.status}"
+    return 1000 * (time.perf_counter() - started)
+
+
+def slow_queries(archive, addresses):
+    """Return a line for each query that takes long, and how the database finds its rows."""
+    lines = {}
+    for label, address in addresses.items():
+        for took, sql, plan in archive.ask("slow_queries", 120, address=address, milliseconds=SLOW)["slow"]:
+            query = shortened(sql)
+            lines.setdefault(query, [f"Query of {took:.0f} ms ({label}): {query}", *(f"  {line}" for line in plan)])
+    return [line for those in lines.values() for line in those]
+
+
+def shortened(sql):
+    sql = re.sub(r'"?mail_outboxmessage"?\.', "", sql)
+    sql = re.sub(r"(\w+, |\"\w+\", ){3,}", "… ", sql)
+    return re.sub(r"(%s, ){3,}", "…, ", sql)
