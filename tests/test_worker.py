@@ -303,6 +303,19 @@ def lent_connections():
     return figures["pool_size"] - figures["pool_available"]
 
 
+def test_a_relay_that_refuses_one_connection_and_serves_the_others_is_not_knocked_at_with_each_acceptance(monkeypatch):
+    worker, now = Worker(), [100.0]
+    monkeypatch.setattr(worker_module.time, "monotonic", lambda: now[0])
+    worker._trouble_noted = False
+    worker._is_news("421 Too many connections")
+    worker._note_recovery()
+    assert worker._free_threads() == 0
+    now[0] = worker._probe_at
+    worker._note_recovery()
+    assert worker._free_threads() == worker._threads
+    worker.stop()
+
+
 def test_an_idle_worker_looks_with_one_query(django_assert_num_queries):
     worker = Worker()
     worker._sweep()  # gives a sign of life, which is due again in MAIL_SWEEP_INTERVAL

@@ -176,6 +176,10 @@ class Worker:
 
     def _note_recovery(self) -> None:
         with self._lock:
+            # A relay that takes fewer connections than we have threads refuses one and serves the others: whoever was
+            # refused must not knock again at each acceptance.
+            if self._trouble and time.monotonic() < self._probe_at:
+                return
             trouble, noted = self._trouble, self._trouble_noted
             self._trouble, self._trouble_noted, self._pause = "", False, 0.0
         if trouble:
