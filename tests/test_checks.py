@@ -13,7 +13,7 @@ from django.core.management.base import SystemCheckError
 from django.db import OperationalError, connection
 from django.utils import timezone
 
-from flasky.mail.checks import check_delivery
+from flasky.mail.checks import CELERY, check_delivery
 from flasky.mail.models import OutboxMessage, RelayTrouble
 
 
@@ -97,6 +97,31 @@ def test_a_typing_error_gets_a_suggestion(settings, typed, meant):
 def test_no_finding_shows_a_password(settings):
     settings.EMAIL_HOST_PASSWORD = "hunter2"
     assert "hunter2" not in str(found())
+
+
+@pytest.mark.parametrize("url", ["sqs://key:hunter2@", "redis:///", "localhost:6379/hunter2"])
+def test_a_broker_needs_an_address_which_is_not_shown(settings, url):
+    settings.MAIL_DISPATCHER, settings.CELERY_BROKER_URL = CELERY, url
+    assert "amqp://user:password@" in found()["flasky.E016"].hint
+    assert "hunter2" not in str(found())
+
+
+@pytest.mark.parametrize("url", ["redis://127.0.0.1:6379/0", "rediss://broker.test", "amqp://a:b@127.0.0.1:5672//"])
+def test_the_address_of_a_broker_is_accepted(settings, url):
+    settings.MAIL_DISPATCHER, settings.CELERY_BROKER_URL = CELERY, url
+    assert "flasky.E016" not in found()
+
+
+def test_a_broker_is_of_no_interest_to_the_other_dispatchers(settings):
+    settings.CELERY_BROKER_URL = "nonsense"
+    assert "flasky.E016" not in found()
+
+
+def test_where_celery_is_missing_it_is_said_how_to_install_it(settings, monkeypatch):
+    monkeypatch.setitem(sys.modules, "celery", None)
+    monkeypatch.delitem(sys.modules, CELERY, raising=False)
+    settings.MAIL_DISPATCHER = CELERY
+    assert found()["flasky.E011"].hint == "Install Celery: pip install -r requirements-celery.txt"
 
 
 def test_a_login_to_this_machine_needs_no_encryption(settings):

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import contextmanager
 
 import pytest
 from django.core.mail import EmailMessage
@@ -12,15 +13,52 @@ from django.db import transaction
 from flasky.mail import dispatchers
 from flasky.mail.dispatchers import threads
 from flasky.mail.models import OutboxMessage, State
+from tests.actors import on_this_database
+from tests.celery_worker import broker_url, celery_worker
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-@pytest.fixture(params=["inline", "threads"])
+@pytest.fixture(params=["inline", "threads", "none", "celery-redis", "celery-rabbitmq"])
 def dispatcher(request, settings):
-    settings.MAIL_DISPATCHER = f"flasky.mail.dispatchers.{request.param}"
-    yield request.param
-    threads.stop()
+    """Each way, with whoever delivers beside this process, on a relay that a test names."""
+    name, _, broker = request.param.partition("-")
+    settings.MAIL_DISPATCHER = f"flasky.mail.dispatchers.{name}"
+    settings.CELERY_BROKER_URL = broker_url(broker) if broker else settings.CELERY_BROKER_URL
+    yield name
+    dispatchers.stop()
+
+
+@pytest.fixture
+def delivery(dispatcher, settings):
+    """Whoever delivers, in a process of their own if that is the dispatcher's way."""
+    environment = {
+        **on_this_database(),
+        "MAIL_DISPATCHER": dispatcher,
+        "CELERY_BROKER_URL": settings.CELERY_BROKER_URL,
+        "MAIL_TRANSPORT": "smtp",
+        "MAIL_SERVER": "127.0.0.1",
+        "MAIL_PORT": str(settings.EMAIL_PORT),
+    }
+    dispatchers.serve()
+    if dispatcher == "celery":
+        with celery_worker(environment):
+            yield
+    elif dispatcher == "none":
+        with worker_command(environment):
+            yield
+    else:
+        yield
+
+
+@contextmanager
+def worker_command(environment):
+    command = [sys.executable, "manage.py", "deliver_mail", "--loop"]
+    with subprocess.Popen(command, env={**os.environ, **environment}, stdout=subprocess.PIPE) as process:
+        process.stdout.readline()
+        yield
+        process.terminate()
+        assert process.wait(60) == 0
 
 
 @pytest.fixture
@@ -36,13 +74,11 @@ def send():
     return email.outbox_message
 
 
-def test_a_committed_mail_is_delivered(dispatcher, relay):
-    dispatchers.serve()
+def test_a_committed_mail_is_delivered(relay, delivery):
     assert send().wait(20) == State.SENT
 
 
-def test_a_mail_that_was_rolled_back_is_not(dispatcher, relay):
-    dispatchers.serve()
+def test_a_mail_that_was_rolled_back_is_not(relay, delivery):
     with pytest.raises(RuntimeError), transaction.atomic():
         send()
         raise RuntimeError
@@ -50,9 +86,12 @@ def test_a_mail_that_was_rolled_back_is_not(dispatcher, relay):
     assert len(relay.mails) == 1
 
 
-def test_a_relay_that_is_down_does_not_reach_the_sender(dispatcher, settings, smtp_server, caplog):
+@pytest.fixture
+def no_relay(settings):
     settings.MAIL_TRANSPORT, settings.EMAIL_PORT = settings.TRANSPORTS["smtp"], 1
-    dispatchers.serve()
+
+
+def test_a_relay_that_is_down_does_not_reach_the_sender(no_relay, delivery, caplog):
     message = send()
     assert message.wait(0) == State.QUEUED
 
@@ -94,8 +133,10 @@ def test_threads_that_cannot_start_fail_no_request_and_are_tried_again(threaded,
     assert threads._worker._timer.is_alive()
 
 
-def test_every_dispatcher_can_be_stopped(dispatcher):
+def test_every_dispatcher_can_be_stopped_twice(dispatcher):
     dispatchers.serve()
+    dispatchers.wake()
+    dispatchers.stop()
     dispatchers.stop()
 
 
@@ -129,8 +170,7 @@ raise SystemExit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
     assert finished.returncode == 0, finished.stderr.decode()
 
 
-def test_the_wait_is_over_when_nothing_is_left(dispatcher, relay):
-    dispatchers.serve()
+def test_the_wait_is_over_when_nothing_is_left(relay, delivery):
     for message in [send() for _ in range(10)]:
         assert message.wait(20) == State.SENT
     assert not OutboxMessage.objects.exclude(state=State.SENT).exists()

@@ -24,7 +24,9 @@ HOST = re.compile(rf"{LABEL}(\.{LABEL})*\.?|[0-9a-fA-F:.]*:[0-9a-fA-F:.]*")  # a
 SITE = re.compile(rf"\*|\.?{LABEL}(\.{LABEL})*|\[[0-9a-fA-F:.]+\]")
 ORIGIN = re.compile(rf"https?://(\*\.)?{LABEL}(\.{LABEL})*(:\d+)?|https?://\[[0-9a-fA-F:.]+\](:\d+)?")
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
-DISPATCHERS = ("threads", "inline", "none")
+DISPATCHERS = ("threads", "inline", "celery", "none")
+CELERY = "flasky.mail.dispatchers.celery"
+BROKERS = ("redis", "rediss", "amqp", "amqps")
 
 
 @checks.register("mail")
@@ -37,6 +39,7 @@ def check_mail_settings(**options: Any) -> list[checks.CheckMessage]:
         *check_addresses(),
         *check_transport(),
         *check_dispatcher(),
+        *check_broker(),
     ]
 
 
@@ -215,9 +218,11 @@ def check_dispatcher() -> Iterator[checks.CheckMessage]:
         dispatcher = import_module(path)
         missing = [name for name in ("wake", "serve", "stop") if not hasattr(dispatcher, name)]
     except (ImportError, TypeError, ValueError) as error:
+        install = "Install Celery: pip install -r requirements-celery.txt"
+        names = f"Use {', '.join(DISPATCHERS)} or the dotted path of a module.{_did_you_mean(path, DISPATCHERS)}"
         yield checks.Error(
             f"MAIL_DISPATCHER leads to {path}, which cannot be imported: {error}.",
-            hint=f"Use {', '.join(DISPATCHERS)} or the dotted path of a module.{_did_you_mean(path, DISPATCHERS)}",
+            hint=install if path == CELERY else names,
             id="flasky.E011",
         )
         return
@@ -226,6 +231,18 @@ def check_dispatcher() -> Iterator[checks.CheckMessage]:
             f"MAIL_DISPATCHER leads to {path}, which has no function {' and no function '.join(missing)}.",
             hint="A dispatcher is a module with wake(), serve() and stop(); see flasky/mail/dispatchers.",
             id="flasky.E011",
+        )
+
+
+def check_broker() -> Iterator[checks.CheckMessage]:
+    if settings.MAIL_DISPATCHER != CELERY:
+        return
+    scheme, separator, rest = settings.CELERY_BROKER_URL.partition("://")
+    if scheme not in BROKERS or not separator or not rest.strip("/"):
+        yield checks.Error(
+            "CELERY_BROKER_URL is no address of a broker. (It is not shown: it may hold a password.)",
+            hint="Write redis://127.0.0.1:6379/0 or amqp://user:password@127.0.0.1:5672//",
+            id="flasky.E016",
         )
 
 

@@ -1,0 +1,195 @@
+"""flasky.celery and flasky.mail.dispatchers.celery: waking workers through a broker that may be away."""
+
+import logging
+import os
+import socket
+import subprocess
+import sys
+import threading
+from importlib.util import find_spec
+
+import pytest
+from django.core.mail import EmailMessage
+
+from flasky.mail import dispatchers
+from flasky.mail.models import Deliverer, OutboxMessage, State
+from tests.actors import on_this_database
+from tests.celery_worker import broker_url, celery_worker
+from tests.conftest import wait_until
+
+if find_spec("celery") is None and not os.environ.get("CI"):
+    pytest.skip("Celery is not here (requirements-celery.txt)", allow_module_level=True)
+
+from flasky.mail.dispatchers import celery
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(params=["redis", "rabbitmq"])
+def broker(request, settings):
+    """Publish to a real broker; no test leaves a publisher behind."""
+    settings.MAIL_DISPATCHER = "flasky.mail.dispatchers.celery"
+    settings.CELERY_BROKER_URL = broker_url(request.param)
+    yield settings.CELERY_BROKER_URL
+    dispatchers.stop()
+
+
+@pytest.fixture
+def environment(broker, relay):
+    """That of a worker on this test's database, broker and relay."""
+    return {
+        **on_this_database(),
+        "MAIL_DISPATCHER": "celery",
+        "CELERY_BROKER_URL": broker,
+        "MAIL_TRANSPORT": "smtp",
+        "MAIL_SERVER": "127.0.0.1",
+        "MAIL_PORT": str(relay.port),
+    }
+
+
+@pytest.fixture
+def broker_that(settings):
+    """A broker that listens at a port of ours; what it does is up to the test."""
+    settings.MAIL_DISPATCHER = "flasky.mail.dispatchers.celery"
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        settings.CELERY_BROKER_URL = f"redis://127.0.0.1:{listener.getsockname()[1]}/0"
+        yield listener
+        dispatchers.stop()
+
+
+def send():
+    email = EmailMessage("Hi", "Hello", "ann@example.com", ["b@example.com"])
+    email.send()
+    return email.outbox_message
+
+
+@pytest.mark.parametrize("pool", ["prefork", "threads", "solo"])
+def test_a_worker_is_woken_and_delivers(environment, relay, pool):
+    with celery_worker({**environment, "MAIL_WORKERS": "1"}, f"--pool={pool}"):
+        assert send().wait(30) == State.SENT
+        assert send().wait(30) == State.SENT
+    assert relay.sessions == 1  # one connection, kept
+
+
+def test_a_worker_delivers_what_waited_for_it_without_a_wake_up_or_a_beat(environment, settings):
+    settings.MAIL_DISPATCHER = "flasky.mail.dispatchers.none"
+    message = send()
+    with celery_worker(environment):
+        assert message.wait(30) == State.SENT
+
+
+@pytest.mark.parametrize("pool", ["prefork", "threads"])
+def test_a_worker_that_is_stopped_finishes_the_mail_on_the_wire(environment, relay, pool):
+    relay.gate.clear()
+    with celery_worker(environment, f"--pool={pool}") as worker:
+        message = send()
+        relay.wait_until_in_data(1)
+        worker.process.terminate()
+        wait_until(lambda: any("Warm shutdown" in line for line in worker.log))
+        relay.gate.set()
+        assert worker.process.wait(60) == 0
+    assert message.wait(0) == State.SENT
+    assert not Deliverer.objects.exists()  # it has said goodbye
+
+
+def test_a_worker_does_not_start_with_wrong_settings(environment):
+    command = [sys.executable, "-m", "celery", "-A", "flasky", "worker"]
+    wrong = {**os.environ, **environment, "MAIL_PORT": "99999"}
+    finished = subprocess.run(command, env=wrong, capture_output=True, text=True, timeout=60)
+    assert finished.returncode != 0
+    assert "MAIL_PORT is 99999" in finished.stderr
+
+
+def test_the_worker_command_and_the_beat_know_one_task_without_arguments():
+    from flasky.celery import app
+
+    assert list(app.conf.beat_schedule) == ["sweep"]
+    assert app.conf.beat_schedule["sweep"]["task"] in app.tasks
+    assert "args" not in app.conf.beat_schedule["sweep"]
+
+
+def test_a_burst_needs_few_wake_ups(broker, monkeypatch):
+    published = []
+    monkeypatch.setattr(celery.deliver, "apply_async", lambda **options: published.append(options))
+    monkeypatch.setattr(celery, "BREATH", 60)
+    for _ in range(100):
+        dispatchers.wake()
+    wait_until(lambda: published)
+    assert len(published) == 1
+
+
+def test_a_silent_broker_keeps_nobody_waiting(broker_that, relay):
+    """The sender is answered while the broker still has our connection and says nothing."""
+    message = send()
+    connection, _ = broker_that.accept()
+    assert message.wait(0) == State.QUEUED
+    with connection:
+        dispatchers.wake()
+        dispatchers.stop()
+
+
+def test_a_broker_that_refuses_is_reported_once_and_so_is_its_return(settings, caplog, monkeypatch):
+    url = broker_url("redis")
+    settings.MAIL_DISPATCHER = "flasky.mail.dispatchers.celery"
+    settings.CELERY_BROKER_URL = "redis://127.0.0.1:1/0"
+    monkeypatch.setattr(celery, "BREATH", 0)
+    with caplog.at_level(logging.INFO, "flasky"):
+        for _ in range(2):
+            send()
+            wait_until(celery._publisher._published.is_set)
+        assert caplog.text.count("No wake-up can be published") == 1
+        assert "Look at CELERY_BROKER_URL" in caplog.text
+        settings.CELERY_BROKER_URL = url
+        send()
+        wait_until(lambda: "Wake-ups are published again." in caplog.text)
+    dispatchers.stop()
+    assert OutboxMessage.objects.filter(state=State.QUEUED).count() == 3
+
+
+def test_a_broker_that_hangs_up_is_connected_to_anew(broker, caplog):
+    send()
+    wait_until(celery._publisher._published.is_set)
+    celery._publisher._connection.transport.close_connection(celery._publisher._connection.connection)
+    send()
+    wait_until(celery._publisher._published.is_set)
+    send()
+    wait_until(celery._publisher._published.is_set)
+    assert celery._publisher._trouble == ""
+
+
+def test_a_server_that_publishes_does_not_deliver(broker, relay):
+    dispatchers.serve()
+    assert send().wait(0) == State.QUEUED
+    assert not any(thread.name.startswith("mail_") for thread in threading.enumerate())
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_forked_child_publishes_with_a_thread_of_its_own(broker):
+    script = """
+import os, django
+django.setup()
+from flasky.mail.dispatchers import celery
+celery.wake()
+parents = celery._publisher
+child = os.fork()
+if child == 0:
+    celery.wake()
+    own = celery._publisher is not parents and celery._publisher._thread.is_alive()
+    celery.stop()
+    os._exit(0 if own else 1)
+celery.stop()
+raise SystemExit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "tests.settings"}
+    finished = subprocess.run([sys.executable, "-c", script], env=environment, timeout=60, capture_output=True)
+    assert finished.returncode == 0, finished.stderr.decode()
+
+
+def test_a_command_that_ends_at_once_still_wakes_a_worker(environment, settings):
+    settings.MAIL_DISPATCHER = "flasky.mail.dispatchers.none"
+    with celery_worker(environment):
+        wait_until(lambda: Deliverer.objects.exists())
+        script = "from django.core.mail import send_mail; send_mail('Hi', 'Hello', None, ['b@example.com'])"
+        command = [sys.executable, "manage.py", "shell", "-c", script]
+        subprocess.run(command, env={**os.environ, **environment}, check=True, timeout=60, capture_output=True)
+        assert OutboxMessage.objects.get().wait(10) == State.SENT  # sooner than the next sweep
