@@ -71,6 +71,15 @@ def test_a_worker_is_woken_and_delivers(environment, relay, pool):
     assert relay.sessions == 1  # one connection, kept
 
 
+def test_wake_ups_do_not_disturb_the_threads_at_work(environment, relay, monkeypatch):
+    """Celery's own help for Django closed the pool of PostgreSQL's connections after each task."""
+    monkeypatch.setattr(celery, "BREATH", 0)
+    with celery_worker(environment) as worker:
+        messages = [send() for _ in range(60)]
+        assert {message.wait(30) for message in messages} == {State.SENT}
+    assert "ERROR" not in "".join(worker.log)
+
+
 def test_a_worker_delivers_what_waited_for_it_without_a_wake_up_or_a_beat(environment, settings):
     settings.MAIL_DISPATCHER = "flasky.mail.dispatchers.none"
     message = send()

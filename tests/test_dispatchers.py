@@ -11,9 +11,9 @@ from django.core.mail import EmailMessage
 from django.db import transaction
 
 from flasky.mail import dispatchers
-from flasky.mail.dispatchers import threads
+from flasky.mail.dispatchers import inline, threads
 from flasky.mail.models import OutboxMessage, State
-from tests.actors import on_this_database
+from tests.actors import claim, expire, on_this_database
 from tests.celery_worker import broker_url, celery_worker
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -96,6 +96,31 @@ def test_a_relay_that_is_down_does_not_reach_the_sender(no_relay, delivery, capl
     assert message.wait(0) == State.QUEUED
 
 
+def test_where_all_deliver_inline_the_mail_of_a_holder_who_died_is_taken_up(relay, settings, monkeypatch):
+    message = claim_of_somebody_dead(settings)
+    monkeypatch.setattr(inline, "_looked_at", 0.0)
+    dispatchers.wake()
+    assert message.wait(0) == State.SENT
+
+
+def test_inline_delivery_does_not_look_for_the_dead_with_every_mail(relay, settings, monkeypatch):
+    monkeypatch.setattr(inline, "_looked_at", 0.0)
+    settings.MAIL_DISPATCHER = "flasky.mail.dispatchers.inline"
+    send()
+    message = claim_of_somebody_dead(settings)
+    dispatchers.wake()
+    assert message.wait(0) == State.SENDING
+
+
+def claim_of_somebody_dead(settings):
+    settings.MAIL_DISPATCHER = "flasky.mail.dispatchers.none"
+    message = send()
+    claim()
+    expire()
+    settings.MAIL_DISPATCHER = "flasky.mail.dispatchers.inline"
+    return message
+
+
 def test_nobody_is_woken_by_the_dispatcher_none(relay, settings):
     settings.MAIL_DISPATCHER = "flasky.mail.dispatchers.none"
     dispatchers.serve()
@@ -153,7 +178,7 @@ def test_a_forked_child_starts_threads_of_its_own(settings):
     script = """
 import os, django
 django.setup()
-from flasky.mail.dispatchers import threads
+from flasky.mail.dispatchers import inline, threads
 threads.serve()
 parents = threads._worker
 child = os.fork()

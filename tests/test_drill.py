@@ -15,6 +15,7 @@ from flasky.mail.drill.points import POINTS, die_at, kill_on_pass
 from flasky.mail.drill.relay import DELAYS, Fault, Relay, random_faults, running
 from flasky.mail.drill.report import Report
 from flasky.mail.models import OutboxMessage, State
+from tests.celery_worker import broker_url
 from tests.conftest import use_relay, wait_until
 
 SMALL = ("--workers", "2", "--threads", "2", "--messages", "20", "--seed", "3")
@@ -49,8 +50,11 @@ def figures(output):
     return {name: float(number) for name, number in re.findall(r"^(\w[\w ,]+?) {2,}([\d.]+)", output, re.MULTILINE)}
 
 
-def test_the_drill_kills_and_nothing_is_lost(tmp_path):
-    finished = run(tmp_path, "--kills", "5", *SMALL)
+@pytest.mark.parametrize("way", ["threads", "none", "inline", "celery-redis", "celery-rabbitmq"])
+def test_the_drill_kills_and_nothing_is_lost(tmp_path, way):
+    dispatcher, _, broker = way.partition("-")
+    variables = {"CELERY_BROKER_URL": broker_url(broker)} if broker else {}
+    finished = run(tmp_path, "--kills", "5", "--dispatcher", dispatcher, *SMALL, **variables)
     assert finished.returncode == 0, finished.stdout + finished.stderr
     found = figures(finished.stdout)
     assert [found[f"Killed {label}"] for label in POINTS] == [1, 1, 1, 1, 1]
@@ -110,7 +114,7 @@ def test_ctrl_c_leaves_nothing_behind(tmp_path):
     while " killed " not in drill.stdout.readline():
         assert drill.poll() is None
     drill.send_signal(signal.SIGINT)
-    _, errors = drill.communicate(timeout=30)
+    _, errors = drill.communicate(timeout=60)
     assert drill.returncode == 130
     assert errors == "CommandError: The drill was stopped, and its database is removed.\n"
     assert os.listdir(tmp_path) == []

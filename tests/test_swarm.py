@@ -1,4 +1,7 @@
-"""2,000 messages, four processes with two threads each, one table: each message is accepted exactly once."""
+"""2,000 messages, four processes with two threads each, one table: each message is accepted exactly once.
+
+The processes are worker commands; or two Celery workers, a worker command and a web server at the same time.
+"""
 
 import os
 import signal
@@ -11,6 +14,7 @@ from importlib.util import find_spec
 
 import pytest
 
+from tests.celery_worker import broker_url
 from tests.conftest import missing, wait_until
 from tests.scripted_relay import ScriptedRelay
 
@@ -116,11 +120,22 @@ class Swarm:
     def shell(self, script):
         return self.manage("shell", "--verbosity", "0", "-c", script)
 
-    @contextmanager
     def worker(self, log):
-        """Run a worker; it must end by itself after SIGTERM, and in order."""
-        command = [sys.executable, "manage.py", "deliver_mail", "--loop"]
-        with subprocess.Popen(command, env=self.environment, stdout=log, stderr=log) as process:
+        return self.process(log, "manage.py", "deliver_mail", "--loop")
+
+    def celery(self, log):
+        self.environment |= {"MAIL_DISPATCHER": "celery", "CELERY_BROKER_URL": broker_url("redis")}
+        return self.process(log, "-m", "celery", "-A", "flasky", "worker")
+
+    def web_server(self, log):
+        options = ("--workers", "1", "--bind", "127.0.0.1:0")
+        return self.process(log, "-m", "gunicorn", "flasky.wsgi", *options, MAIL_DISPATCHER="threads")
+
+    @contextmanager
+    def process(self, log, *arguments, **variables):
+        """Run a process that delivers; it must end by itself after SIGTERM, and in order."""
+        environment = {**self.environment, **variables}
+        with subprocess.Popen([sys.executable, *arguments], env=environment, stdout=log, stderr=log) as process:
             try:
                 yield
                 process.send_signal(signal.SIGTERM)
@@ -129,8 +144,13 @@ class Swarm:
                 process.kill()
 
 
+ALIKE = (Swarm.worker,) * PROCESSES
+MIXED = (Swarm.celery, Swarm.celery, Swarm.worker, Swarm.web_server)
+
+
+@pytest.mark.parametrize("kinds", [ALIKE, MIXED], ids=["worker commands", "celery, worker command, web server"])
 @pytest.mark.parametrize("database", [sqlite, postgresql, mariadb])
-def test_each_of_two_thousand_messages_is_accepted_exactly_once(database, tmp_path):
+def test_each_of_two_thousand_messages_is_accepted_exactly_once(database, kinds, tmp_path):
     log = (tmp_path / "log").open("w+")
     with database(tmp_path) as url, ScriptedRelay() as relay, log:
         swarm = Swarm(url, relay)
@@ -139,8 +159,8 @@ def test_each_of_two_thousand_messages_is_accepted_exactly_once(database, tmp_pa
         stored = swarm.shell(STORE).split()
         assert len(set(stored)) == MESSAGES
         with ExitStack() as workers:
-            for _ in range(PROCESSES):
-                workers.enter_context(swarm.worker(log))
+            for kind in kinds:
+                workers.enter_context(kind(swarm, log))
             wait_until(lambda: len(relay.accepted) >= MESSAGES, timeout=100)
         assert Counter(relay.accepted) == Counter(stored)
         assert eval(swarm.shell(COUNT), {"Counter": Counter}) == {

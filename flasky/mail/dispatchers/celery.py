@@ -22,7 +22,8 @@ BREATH = 0.05  # s between two wake-ups from this process: a burst needs one
 TIMEOUT = 2  # s for connecting to the broker, and for each of its answers
 EXPIRY = 60  # s after which a wake-up is worth nothing: the sweep has been there long since
 
-app = Celery("flasky")
+# Without Celery's own help for Django: after each task it closes the pool of connections that our threads are using.
+app = Celery("flasky", fixups=[])
 app.conf.update(
     broker_connection_retry_on_startup=True,
     task_default_queue="mail",

@@ -1,18 +1,33 @@
 """Deliver in the thread that stored the message, before it goes on: for scripts and tests, the request waits."""
 
 import logging
+import time
+
+from django.conf import settings
 
 from flasky.mail.delivery import deliver_due
+from flasky.mail.models import OutboxMessage
 from flasky.mail.transports import TransportUnavailable
 
 logger = logging.getLogger(__name__)
 
+_looked_at = 0.0  # on the monotonic clock
+
 
 def wake() -> None:
+    _take_back_expired()
     try:
         deliver_due()
     except TransportUnavailable as error:
         logger.warning("%s The mail waits in the outbox.", error)
+
+
+def _take_back_expired() -> None:
+    """Look now and then for mail whose holder has died: where all deliver inline, nobody else does."""
+    global _looked_at
+    if not _looked_at or time.monotonic() - _looked_at >= settings.MAIL_SWEEP_INTERVAL:
+        _looked_at = time.monotonic()
+        OutboxMessage.objects.release_expired()
 
 
 def serve() -> None:

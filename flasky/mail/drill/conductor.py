@@ -1,17 +1,21 @@
 """Store mail, start workers that die, replace them, and watch until everything has come to an end."""
 
+import os
 import random
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
+from importlib import import_module
 
 from django.conf import settings
 from django.core.mail import EmailMultiAlternatives
 from django.db import connection, transaction
 
+from flasky.mail import dispatchers
 from flasky.mail.drill.points import POINTS
 from flasky.mail.drill.relay import Relay
 from flasky.mail.models import FINISHED, OutboxMessage, State
@@ -31,6 +35,7 @@ class Plan:
     threads: int
     seed: int
     verbosity: int = 1
+    dispatcher: str = "threads"
 
     @property
     def deadline(self) -> int:
@@ -59,9 +64,23 @@ class Conductor:
         self.kills: list[Kill] = []
         self.mishaps: list[str] = []
         self.started = time.monotonic()
+        self.queue = f"mail-drill-{os.getpid()}"  # of Celery: the project's own workers must not hear of the drill
 
     def run(self) -> None:
         settings.MAIL_DISPATCHER = "flasky.mail.dispatchers.none"  # nobody delivers but the workers
+        with self.waking_celery() if self.plan.dispatcher == "celery" else nullcontext():
+            self.conduct()
+
+    @contextmanager
+    def waking_celery(self) -> Iterator[None]:
+        import_module("flasky.mail.drill.celery_queue").use(self.queue)
+        settings.MAIL_DISPATCHER = "flasky.mail.dispatchers.celery"
+        try:
+            yield
+        finally:
+            dispatchers.stop()
+
+    def conduct(self) -> None:
         try:
             while not (self.is_finished() or self.mishaps or self.seconds() > self.plan.deadline):
                 self.store_messages()
@@ -108,9 +127,11 @@ class Conductor:
     def start_worker(self, label: str) -> "subprocess.Popen[bytes]":
         plan, database = self.plan, connection.settings_dict["NAME"]
         arguments = [database, self.relay.port, plan.threads, label, self.dice.randint(1, 3), plan.verbosity]
+        arguments += [plan.dispatcher, self.queue]
         return subprocess.Popen(  # noqa: S603 (nothing here comes from outside)
             [sys.executable, "-c", VICTIM, *map(str, arguments)],
             stdin=subprocess.PIPE,
+            stdout=None if plan.verbosity > 1 else subprocess.DEVNULL,
             cwd=settings.BASE_DIR,
             start_new_session=True,  # Ctrl-C is for the drill, which then closes the pipe
         )

@@ -1,6 +1,7 @@
 import random
 import signal
 from argparse import ArgumentTypeError
+from importlib.util import find_spec
 from shutil import get_terminal_size
 from typing import Any
 
@@ -27,11 +28,19 @@ class Command(BaseCommand):
         "database of its own, against a relay of its own."
     )
 
+    interrupted = False
+
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--kills", type=positive, default=20, help="how many workers to kill (20)")
         parser.add_argument("--messages", type=positive, help="store at least so many (10 for each kill)")
         parser.add_argument("--workers", type=positive, default=4, help="processes at a time (4)")
         parser.add_argument("--threads", type=positive, default=4, help="in each process (4)")
+        parser.add_argument(
+            "--dispatcher",
+            choices=["threads", "none", "inline", "celery"],
+            default="threads",
+            help="how they deliver, as MAIL_DISPATCHER says; none: with manage.py deliver_mail --loop (threads)",
+        )
         parser.add_argument("--seed", type=int, help="repeat the choices of an earlier drill")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -39,9 +48,10 @@ class Command(BaseCommand):
             raise CommandError("The drill kills with SIGKILL and needs a POSIX system: Linux, macOS, or WSL.")
         seed = random.randrange(1_000_000) if options["seed"] is None else options["seed"]
         kills, workers, threads = options["kills"], options["workers"], options["threads"]
-        plan = Plan(kills, options["messages"] or 10 * kills, workers, threads, seed, options["verbosity"])
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, signal.default_int_handler)
+        messages = options["messages"] or 10 * kills
+        plan = Plan(kills, messages, workers, threads, seed, options["verbosity"], options["dispatcher"])
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, self.interrupt)
         try:
             self.drill(plan)
         except NoScratchDatabase as error:
@@ -49,8 +59,14 @@ class Command(BaseCommand):
         except KeyboardInterrupt:
             raise CommandError("The drill was stopped, and its database is removed.", returncode=130) from None
 
+    def interrupt(self, number: int, frame: Any) -> None:
+        self.interrupted = True  # what is raised while an object is cleared away, Python only prints
+        raise KeyboardInterrupt
+
     def drill(self, plan: Plan) -> None:
         self.stdout.write(f"{plan.kills} kills, {plan.workers} workers with {plan.threads} threads, seed {plan.seed}")
+        if plan.dispatcher == "celery" and find_spec("celery") is None:
+            raise CommandError("Celery is not installed: pip install -r requirements-celery.txt")
         with scratch_database(), running(Relay(random_faults(plan.seed))) as relay:
             conductor = Conductor(plan, relay, self.show)
             conductor.run()
@@ -77,6 +93,8 @@ class Command(BaseCommand):
 
     def show(self, line: str, live: bool = False) -> None:
         """Write a line of progress. A live line is for a terminal only, and the next one takes its place."""
+        if self.interrupted:
+            raise KeyboardInterrupt
         if self.stdout.isatty():
             line = line[: get_terminal_size().columns - 1] if live else line
             self.stdout.write(f"\r\033[K{line}", ending="" if live else "\n")
