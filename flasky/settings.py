@@ -82,8 +82,17 @@ def addresses(value):
     return [f'"{quote(name)}" <{address}>' if name else address for name, address in pairs] or [value]
 
 
+# A link that is cut says nothing: without these, a thread would wait for hours for an answer that never comes.
+POSTGRESQL_PATIENCE = {
+    "keepalives_idle": 10,  # s without a word until the server is asked whether it is there
+    "keepalives_interval": 5,  # s between two such questions
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,  # ms for the server to acknowledge what was sent
+}
+MYSQL_PATIENCE = {"read_timeout": 60, "write_timeout": 60}  # s for an answer; a migration's statements must be quicker
+
 # Of PostgreSQL connections, for each process: whoever waits for a mail server or a visitor holds none meanwhile.
-POOL = {"min_size": 0, "max_size": 20, "timeout": 10, "max_idle": 60}  # timeout and max_idle: s
+POOL = {"min_size": 0, "max_size": 20, "timeout": 5, "max_idle": 60}  # timeout and max_idle: s
 
 DATABASE_DRIVERS = {"postgresql": ("psycopg", "'psycopg[binary,pool]'"), "mysql": ("MySQLdb", "mysqlclient")}
 
@@ -114,8 +123,11 @@ def database(url):
         if description["ENGINE"].endswith("mysql"):
             # Leases are reckoned by the server's clock; its local time jumps twice a year.
             options["init_command"] = "SET time_zone = '+00:00'"
-        elif find_spec("psycopg_pool") and not description.get("CONN_MAX_AGE"):  # Django has the one or the other
-            options["pool"] = dict(POOL)
+            options.update(MYSQL_PATIENCE | options)
+        else:
+            options.update(POSTGRESQL_PATIENCE | options)
+            if find_spec("psycopg_pool") and not description.get("CONN_MAX_AGE"):  # Django has the one or the other
+                options["pool"] = dict(POOL)
         description["CONN_HEALTH_CHECKS"] = True
     return description
 

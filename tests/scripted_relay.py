@@ -10,7 +10,7 @@ COMMANDS = {"connect": "220 relay.test ESMTP", "HELO": "250 relay.test", "DATA":
 
 
 class ScriptedRelay:
-    """Accept mail on a free port of 127.0.0.1; `accepted` are the Message-IDs for which it took responsibility.
+    """Accept mail on a free port of the host; `accepted` are the Message-IDs for which it took responsibility.
 
     `script` maps a moment to what happens when it comes. The moments are "connect", the verbs and CONTENT, the end of
     the message; "reading" is the moment before the message's bytes are read, "idle" the one after an acceptance. A list
@@ -23,14 +23,14 @@ class ScriptedRelay:
         "… | drop"        say this, then hang up
     """
 
-    def __init__(self, pipelining=False, **script):
+    def __init__(self, pipelining=False, host="127.0.0.1", **script):
         self.greeting = "250-relay.test\r\n250 PIPELINING" if pipelining else "250 relay.test"
         self.script = script
         self.accepted = []
         self.sessions = 0
         self._lock = threading.Lock()
         self._closing = threading.Event()
-        self._server = _Server(("127.0.0.1", 0), _Session)
+        self._server = _Server((host, 0), _Session)
         self._server.relay = self
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))  # s between looks for the end
 

@@ -13,7 +13,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import connections, router, transaction
+from django.db import InterfaceError, OperationalError, connections, router, transaction
 from django.utils import timezone
 
 from flasky.mail.models import Attempt, OutboxMessage, State, Tally
@@ -126,6 +126,8 @@ def _write_what_waits(own: Result, connection: Any) -> None:
     started = time.monotonic()
     try:
         _write_together(results, connection)
+    except (OperationalError, InterfaceError):  # the database is away; the others wait for this thread
+        raise
     except Exception:  # whatever is wrong with one of them: the others' threads will write their own
         _write_one(own, connection)
     finally:

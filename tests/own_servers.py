@@ -1,0 +1,94 @@
+"""Servers of a test's own, which it may stop, kill and start again: Redis and PostgreSQL."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+from glob import glob
+
+from tests.conftest import missing, wait_until
+
+
+def free_port(host="127.0.0.1"):
+    with socket.create_server((host, 0)) as server:
+        return server.getsockname()[1]
+
+
+def answers(host, port):
+    try:
+        socket.create_connection((host, port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+class OwnRedis:
+    def __init__(self, folder, host="127.0.0.1"):
+        if not shutil.which("redis-server"):
+            missing("redis-server")
+        self.folder, self.host, self.port = folder, host, free_port(host)
+
+    @property
+    def url(self):
+        return f"redis://{self.host}:{self.port}/0"
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *error):
+        self.stop()
+
+    def start(self):
+        where = ["--bind", self.host, "--port", str(self.port), "--dir", str(self.folder), "--save", ""]
+        command = ["redis-server", *where, "--protected-mode", "no"]
+        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        wait_until(lambda: answers(self.host, self.port))
+
+    def stop(self):
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait(30)
+
+
+class OwnPostgresql:
+    """A cluster in a folder of its own. PostgreSQL does not run as root, so root lends it to the user postgres."""
+
+    def __init__(self, host="127.0.0.1"):
+        found = sorted(glob("/usr/lib/postgresql/*/bin")) or [os.path.dirname(shutil.which("initdb") or "")]
+        if not os.path.exists(os.path.join(found[-1], "initdb")):
+            missing("a PostgreSQL server (initdb, pg_ctl)")
+        self.bin, self.host, self.port = found[-1], host, free_port(host)
+        # Not below pytest's own folder, which nobody but its user may enter.
+        self.data, self.as_user = tempfile.mkdtemp(prefix="flasky-postgresql-"), []
+        if os.geteuid() == 0:
+            self.as_user = ["runuser", "-u", "postgres", "--"]
+            shutil.chown(self.data, "postgres")
+
+    @property
+    def url(self):
+        return f"postgres://postgres@{self.host}:{self.port}/postgres"
+
+    def __enter__(self):
+        self._run("initdb", "--username=postgres", "--auth=trust", "--no-sync", "--pgdata", self.data)
+        with open(os.path.join(self.data, "pg_hba.conf"), "a") as hba:
+            hba.write("host all all samenet trust\n")
+        self.start()
+        return self
+
+    def __exit__(self, *error):
+        self.stop()
+        shutil.rmtree(self.data)
+
+    def start(self):
+        options = f"-p {self.port} -c listen_addresses={self.host} -k {self.data} -c fsync=off"
+        self._run("pg_ctl", "--pgdata", self.data, "--wait", "--log", f"{self.data}/log", "-o", options, "start")
+
+    def stop(self):
+        """Stop it as a power cut would."""
+        self._run("pg_ctl", "--pgdata", self.data, "--wait", "--mode=immediate", "stop")
+
+    def _run(self, name, *arguments):
+        command = [*self.as_user, os.path.join(self.bin, name), *arguments]
+        subprocess.run(command, check=True, timeout=60, stdout=subprocess.DEVNULL, cwd="/")

@@ -1,0 +1,105 @@
+"""Servers that go away and come back while mail is on its way: nothing is lost, and no page waits."""
+
+import signal
+import subprocess
+import sys
+import threading
+from collections import Counter
+from contextlib import contextmanager
+
+from tests.celery_worker import broker_url, celery_worker
+from tests.conftest import wait_until
+from tests.own_servers import OwnPostgresql, OwnRedis
+from tests.scripted_relay import ScriptedRelay
+from tests.site import Site, Visitor
+from tests.smtp_server import SmtpServer
+
+MESSAGES = 300
+STORE = f"""
+from django.core.mail import EmailMessage
+from django.db import transaction
+with transaction.atomic():
+    for number in range({MESSAGES}):
+        EmailMessage("Hi", "Hello", "ann@example.com", ["b@example.com"]).send()
+"""
+SENT = "print(OutboxMessage.objects.filter(state='sent').count())"
+MARKED = "print(*OutboxMessage.objects.filter(possible_duplicate=True).values_list('message_id', flat=True))"
+SHORT = {"DJANGO_SETTINGS_MODULE": "tests.haste"}
+
+
+@contextmanager
+def worker(site, **variables):
+    command = [sys.executable, "manage.py", "deliver_mail", "--loop"]
+    environment = {**site.environment, **variables}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        process.stdout.readline()
+        try:
+            yield process
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(60)
+
+
+def check_all_accepted(site, relay):
+    wait_until(lambda: int(site.shell(SENT)) == MESSAGES, timeout=90)
+    accepted = Counter(relay.accepted)
+    repeated = {message_id for message_id, times in accepted.items() if times > 1}
+    assert len(accepted) == MESSAGES
+    assert repeated <= set(site.shell(MARKED).split()), "a repeat was not marked"
+
+
+def test_a_broker_that_is_away_delays_no_page_and_loses_no_mail(tmp_path):
+    broker_url("redis")  # skips where Celery is missing
+    with SmtpServer() as relay, OwnRedis(tmp_path) as broker:
+        variables = {**SHORT, "MAIL_DISPATCHER": "celery", "CELERY_BROKER_URL": broker.url}
+        with Site(tmp_path, relay, **variables) as site, celery_worker(site.environment):
+            visitor = Visitor(site)
+            visitor.submit("Before")
+            relay.wait_for(1)
+            broker.stop()
+            assert visitor.submit("While it is away").status_code == 200
+            relay.wait_for(2)  # the worker looks by itself
+            broker.start()
+            assert visitor.submit("After").status_code == 200
+            relay.wait_for(3)
+            assert len(relay.mails) == 3
+        assert "Traceback" not in "".join(site.log)
+
+
+def test_a_worker_that_starts_without_its_broker_delivers_all_the_same(tmp_path):
+    broker_url("redis")
+    with SmtpServer() as relay:
+        variables = {**SHORT, "MAIL_DISPATCHER": "celery", "CELERY_BROKER_URL": "redis://127.0.0.1:1/0"}
+        with Site(tmp_path, relay, **variables) as site:
+            assert Visitor(site).submit("Ann").status_code == 200
+            command = [sys.executable, "-m", "celery", "-A", "flasky", "worker"]
+            with subprocess.Popen(command, env=site.environment, stderr=subprocess.DEVNULL) as process:
+                try:
+                    relay.wait_for(1)
+                finally:
+                    process.kill()
+
+
+def test_a_database_that_is_restarted_midway_loses_nothing(tmp_path):
+    """It goes while each thread waits for the relay's answer, which cannot be recorded until it is back."""
+    held, go_on = threading.Event(), threading.Event()
+
+    def hold():
+        if len(relay.accepted) >= 50:
+            held.set()
+            assert go_on.wait(60)
+
+    with (
+        OwnPostgresql() as database,
+        ScriptedRelay() as relay,
+        Site(tmp_path, relay, DATABASE_URL=database.url, MAIL_DISPATCHER="none", **SHORT) as site,
+    ):
+        site.shell(STORE)
+        relay.script = {"CONTENT": hold}
+        with worker(site), worker(site):
+            assert held.wait(60)
+            database.stop()
+            relay.behave()
+            go_on.set()
+            database.start()
+            check_all_accepted(site, relay)
