@@ -201,6 +201,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "flasky.views.healthz",
+    "flasky.request_id.with_request_id",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",

@@ -15,6 +15,7 @@ ALLOWED = {
     "flasky.settings": set(),
     "flasky.celery": {"flasky.mail.dispatchers", "flasky.mail.dispatchers.celery", "flasky.serving"},
     "flasky.logs": set(),
+    "flasky.request_id": set(),
     "flasky.serving": set(),
     "flasky.views": set(),
     "flasky.mail": set(),  # the door: it imports no models
@@ -52,7 +53,7 @@ ALLOWED = {
     "flasky.mail.dispatchers.inline": {"flasky.mail.delivery", "flasky.mail.models", "flasky.mail.transports"},
     "flasky.mail.dispatchers.threads": {"flasky.mail.worker"},
     "flasky.mail.dispatchers.celery": {"flasky.mail.dispatchers"},
-    "flasky.mail.origin": {"flasky.mail.models"},
+    "flasky.mail.origin": {"flasky.mail.models", "flasky.request_id"},
     "flasky.mail.fate": {"flasky.mail.models"},
     "flasky.mail.fate_views": {"flasky.mail.fate"},
     "flasky.mail.templatetags.fate": {"flasky.mail.fate"},

@@ -157,6 +157,18 @@ def test_an_internationalised_address_is_found_as_people_write_it_and_as_it_is_o
     assert found(q="ann@Bücher.example") == found(q="ann@xn--bcher-kva.example") == [chosen.pk]
 
 
+def test_a_request_finds_the_mails_that_it_has_stored():
+    chosen, _ = store(request_id="7f3c-2a.B_"), store(request_id="7f3c-2a.B_c")
+    assert found(q="request:7f3c-2a.B_") == [chosen.pk]
+    assert found(q="request:7f3c") == []
+
+
+def test_words_that_only_look_like_a_request_are_words():
+    chosen = store(subject="Your request:ä is here", request_id="7f3c")
+    assert found(q="request:ä") == found(q="request: here") == [chosen.pk]
+    assert found(q="request:") == [chosen.pk]
+
+
 def test_an_address_that_nothing_goes_to_finds_nothing():
     store(subject="nobody@example.com")
     assert found(q="nobody@example.com") == []

@@ -138,7 +138,7 @@ def test_queue_notes_the_door_and_the_operator(relay, settings, monkeypatch):
     message = OutboxMessage.objects.get()
     assert (message.event, message.cause) == ("mail/test", "")
     assert (message.door, message.person) == ("sendtestemail", "ann")
-    assert origin() == {"door": "other", "person": ""}
+    assert origin() == {"door": "other", "person": "", "request_id": ""}
 
 
 def test_queue_says_when_nobody_delivers(monkeypatch):

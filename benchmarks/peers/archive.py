@@ -122,6 +122,7 @@ class Archive:
             "cause": self._cause(),
             "door": door,
             "person": "",
+            "request_id": "",
         }
         further = [{"message_id": number, "address": each, "created_at": stored_at} for each in recipients[1:]]
         attempt = {

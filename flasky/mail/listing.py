@@ -34,6 +34,7 @@ NEWEST_FIRST = ("-created_at", "-pk")
 
 NUMBER = re.compile(r"#?(\d{1,18})")
 MESSAGE_ID = re.compile(r"<[^<>\s]+>")
+REQUEST = re.compile(r"request:([\w.-]+)", re.ASCII)
 ADDRESS = re.compile(r"[^<>@\s]+@[^<>@\s]+\.[^<>@\s]+")
 NEVER_STORED = re.compile("[\0\ud800-\udfff]")  # the databases refuse to look for these
 
@@ -191,7 +192,9 @@ class Listing:
             condition &= Q(event=self.event)
         if self.door:
             condition &= Q(door=self.door)
-        if self._named is None:
+        if request := REQUEST.fullmatch(self.words):
+            condition &= Q(request_id=request[1])
+        elif self._named is None:
             for word in self.words.split():
                 condition &= Q(subject__icontains=word) | Q(recipients__icontains=word) | Q(message_id__icontains=word)
         return condition

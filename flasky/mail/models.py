@@ -273,6 +273,7 @@ class OutboxMessage(models.Model):
     cause = models.CharField(max_length=100, blank=True)  # the object that it is about, as cause_of() names it
     door = models.CharField(max_length=15, choices=Door, default=Door.OTHER)
     person = models.CharField(max_length=MAX_PERSON, blank=True)  # who came through it, if known
+    request_id = models.CharField(max_length=64, blank=True)  # of the request that stored it; see flasky.request_id
 
     objects = OutboxMessageQuerySet.as_manager()
 

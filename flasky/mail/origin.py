@@ -1,4 +1,4 @@
-"""Where a mail comes from: the door through which somebody came, and who it was."""
+"""Where a mail comes from: the door through which somebody came, who it was, and with which request."""
 
 import getpass
 from collections.abc import Callable, Iterator
@@ -8,6 +8,7 @@ from contextvars import ContextVar
 from django.http import HttpRequest, HttpResponse
 
 from flasky.mail.models import MAX_PERSON, Door
+from flasky.request_id import request_id
 
 Origin = Callable[[], tuple[str, str]]  # the door and the person, when a mail asks for them
 
@@ -17,7 +18,7 @@ _origin: ContextVar[Origin] = ContextVar("origin", default=lambda: (Door.OTHER.v
 def origin() -> dict[str, str]:
     """Return the fields of an outbox message that say where it comes from."""
     door, person = _origin.get()()
-    return {"door": door, "person": person[:MAX_PERSON]}
+    return {"door": door, "person": person[:MAX_PERSON], "request_id": request_id()}
 
 
 @contextmanager
