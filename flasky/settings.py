@@ -72,6 +72,15 @@ def switch(value):
     raise ValueError("True or False")
 
 
+def one_of(*choices):
+    def parse(value):
+        if value not in choices:
+            raise ValueError(f"{', '.join(choices[:-1])} or {choices[-1]}")
+        return value
+
+    return parse
+
+
 def comma_separated(value):
     return [item.strip() for item in value.split(",") if item.strip()]
 
@@ -329,14 +338,20 @@ ANYMAIL = {
 
 # --- Logging -----------------------------------------------------------------------------------------------------
 
+LOG_FORMAT = read("LOG_FORMAT", "line", one_of("line", "json"))
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {
-        "line": {"()": "flasky.logs.MaskingFormatter", "format": "{levelname} {name}: {message}", "style": "{"}
+        "line": {
+            "()": "flasky.logs.MaskingFormatter",
+            "format": "{levelname} {name}: {message}{of_request}",
+            "style": "{",
+        },
+        "json": {"()": "flasky.logs.JsonFormatter"},
     },
     "handlers": {
-        "stderr": {"class": "logging.StreamHandler", "formatter": "line"},
+        "stderr": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT},
         "mail_admins": {
             "class": "django.utils.log.AdminEmailHandler",
             "level": "ERROR",

@@ -1,5 +1,7 @@
 """flasky.mail.delivery: claim, send, record."""
 
+import logging
+import os
 from datetime import datetime, timedelta, timezone
 
 import pytest
@@ -185,6 +187,7 @@ def test_a_claim_that_was_taken_over_meanwhile_is_only_noted_in_the_history(rela
     attempt = message.attempts.get()
     assert (attempt.outcome, attempt.reply) == (Attempt.Outcome.LATE, "250 2.0.0 Queued as 1")
     assert "somebody else took it over" in caplog.text
+    assert caplog.records[-1].fields["state"] == "lost"
 
 
 def test_stop_claims_nothing_more(relay):
@@ -213,8 +216,6 @@ def test_no_database_connection_is_held_while_waiting_for_the_relay(relay, monke
 
 def test_the_log_names_no_full_address(relay, capsys):
     """Checked on the formatter that the settings install; caplog has its own."""
-    import logging
-
     relay.replies = {"RCPT": "550 5.1.1 <secret.person@example.com>: unknown"}
     records = []
     handler = logging.Handler()
@@ -224,6 +225,50 @@ def test_the_log_names_no_full_address(relay, capsys):
     logging.getLogger("flasky").removeHandler(handler)
     formatter = logging.getLogger().handlers[0].formatter
     assert any("s…@example.com" in formatter.format(record) for record in records)
+
+
+@pytest.fixture
+def log(caplog):
+    """Return the fields of each line that the outcome of an attempt has left."""
+    caplog.set_level(logging.INFO)
+    return lambda: [record.fields for record in caplog.records if hasattr(record, "fields")]
+
+
+def test_each_outcome_is_one_line_that_says_what_was_tried_and_what_came_of_it(relay, log):
+    message = store()
+    OutboxMessage.objects.update(request_id="7f3c2a", queued_at=timezone_now() - timedelta(seconds=100))
+    message = after_delivery(message)
+    [fields] = log()
+    waited, worker = fields.pop("waited"), fields.pop("worker")
+    assert 100 <= waited <= 160
+    assert str(os.getpid()) in worker
+    assert fields == {
+        "message_number": message.pk,
+        "state": "sent",
+        "outcome": "accepted",
+        "attempt": 1,
+        "server": f"127.0.0.1:{relay.port}",
+        "seconds": round(message.attempts.get().seconds, 3),
+        "request_id": "7f3c2a",
+    }
+
+
+def test_each_attempt_has_its_number_in_the_log(relay, log):
+    message = store()
+    for reply in ("451 later", "550 no"):
+        relay.replies = {"RCPT": reply}
+        make_due(message)
+        after_delivery(message)
+    lines = [(fields["attempt"], fields["state"], fields["outcome"]) for fields in log()]
+    assert lines == [(1, "queued", "refused for now"), (2, "failed", "refused")]
+
+
+def test_an_outcome_is_one_line_whatever_the_relay_says(relay, caplog):
+    relay.replies = {"RCPT": "550-no\r\n550 Message 1 sent: 250 OK"}
+    message = after_delivery(store())
+    assert "\n" in message.last_reply
+    [line] = [record.getMessage() for record in caplog.records if hasattr(record, "fields")]
+    assert line == f"Message {message.pk} failed: 550 no; Message 1 sent: 250 OK"
 
 
 NOW = datetime(2026, 11, 22, tzinfo=timezone.utc)

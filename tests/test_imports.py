@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 ALLOWED = {
     "flasky.settings": set(),
     "flasky.celery": {"flasky.mail.dispatchers", "flasky.mail.dispatchers.celery", "flasky.serving"},
-    "flasky.logs": set(),
+    "flasky.logs": {"flasky.request_id"},
     "flasky.request_id": set(),
     "flasky.serving": set(),
     "flasky.views": set(),

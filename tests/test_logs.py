@@ -1,12 +1,16 @@
-"""flasky.logs: no mail address in the log."""
+"""flasky.logs: no mail address in the log, and what else a line has."""
 
+import json
 import logging
 
 import pytest
+from django.http import HttpResponse
+from django.test import RequestFactory
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flasky.logs import MaskingFormatter, mask_addresses
+from flasky.logs import JsonFormatter, MaskingFormatter, mask_addresses
+from flasky.request_id import with_request_id
 
 
 def logged(message, *args, error=None):
@@ -95,3 +99,142 @@ def test_masking_a_long_line_is_quick():
     """A regular expression that backtracks would need minutes for this."""
     for line in ("a" * 100_000, "a" * 100_000 + "@", "a@" * 50_000, "@" * 100_000):
         mask_addresses(line)
+
+
+# The request that a line is about
+
+
+def line_of(record):
+    return MaskingFormatter("{message}{of_request}", style="{").format(record)
+
+
+def record_of(message="Done", *args, level=logging.INFO, exc_info=None, **extra):
+    return logging.getLogger("flasky").makeRecord("flasky", level, __file__, 1, message, args, exc_info, extra=extra)
+
+
+@pytest.fixture
+def within():
+    """Return a function that calls another one within a request that has this id."""
+
+    def call(given, function):
+        request = RequestFactory().get("/", headers={"X-Request-ID": given})
+        found = []
+        with_request_id(lambda request: found.append(function(request)) or HttpResponse())(request)
+        return found[0]
+
+    return call
+
+
+def test_a_line_within_a_request_has_its_id_and_another_has_none(within):
+    assert within("7f3c2a", lambda request: line_of(record_of())) == "Done [request 7f3c2a]"
+    assert line_of(record_of()) == "Done"
+
+
+def test_a_line_about_a_mail_has_the_id_of_the_request_that_stored_it(within):
+    """A server that delivers in the request's own thread delivers others' mails too."""
+    assert within("7f3c2a", lambda request: line_of(record_of(fields={"request_id": "old"}))) == "Done [request old]"
+    assert within("7f3c2a", lambda request: line_of(record_of(fields={"request_id": ""}))) == "Done"
+
+
+def test_a_line_that_django_writes_after_the_middleware_has_the_id_too(within):
+    record = within("7f3c2a", lambda request: record_of(request=request))
+    assert line_of(record) == "Done [request 7f3c2a]"
+
+
+def test_the_id_stands_before_a_traceback(within):
+    error = raised("no")
+    record = record_of(exc_info=(OSError, error, error.__traceback__))
+    assert within("7f3c2a", lambda request: line_of(record)).startswith("Done [request 7f3c2a]\nTraceback")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("method", "address"), [("get", "/no-such-page"), ("put", "/notification/")])
+def test_what_django_says_about_a_request_has_its_id(client, method, address, stderr):
+    getattr(client, method)(address, headers={"X-Request-ID": "7f3c2a"})
+    [line] = stderr()
+    assert line.endswith("[request 7f3c2a]")
+
+
+@pytest.fixture
+def stderr():
+    """Return what the log gets by the project's own formatter."""
+    records = []
+    handler = logging.Handler()
+    handler.emit = records.append
+    root = logging.getLogger()
+    formatter = root.handlers[0].formatter
+    root.addHandler(handler)
+    yield lambda: [formatter.format(record) for record in records]
+    root.removeHandler(handler)
+
+
+# JSON
+
+
+def entry(*arguments, **options):
+    line = JsonFormatter().format(record_of(*arguments, **options))
+    assert "\n" not in line
+    return json.loads(line)
+
+
+def test_json_has_the_time_in_utc_the_level_the_logger_and_the_message():
+    record = record_of("Sent in %d s", 2, level=logging.WARNING)
+    record.created = 1_795_000_000.25
+    assert json.loads(JsonFormatter().format(record)) == {
+        "time": "2026-11-18T11:06:40.250+00:00",
+        "level": "WARNING",
+        "logger": "flasky",
+        "message": "Sent in 2 s",
+    }
+
+
+def test_json_has_the_fields_with_their_types():
+    fields = {"message_number": 12, "seconds": 0.5, "outcome": "accepted", "secured": True}
+    logged = entry(fields=fields)
+    assert {name: logged[name] for name in fields} == fields
+
+
+def test_a_field_takes_no_others_place():
+    assert entry(fields={"message": "x", "level": "x", "logger": "x", "time": "x"})["message"] == "Done"
+
+
+def test_what_is_no_json_is_written_as_text():
+    assert entry(fields={"found": {"a"}, "nothing": None}) | {"time": ""} == entry() | {
+        "time": "",
+        "found": "{'a'}",
+        "nothing": None,
+    }
+
+
+def test_json_has_the_id_of_the_request(within):
+    assert within("7f3c2a", lambda request: entry())["request_id"] == "7f3c2a"
+    assert "request_id" not in entry()
+
+
+def test_a_traceback_is_one_field_of_one_line():
+    error = raised("550 <ann@example.com>: no such user")
+    logged = entry("Refused", exc_info=(OSError, error, error.__traceback__))
+    assert logged["message"] == "Refused"
+    assert logged["exception"].startswith("Traceback")
+    assert "550 <a…@example.com>" in logged["exception"]
+
+
+@given(st.text(max_size=30), st.emails(), st.text(max_size=30))
+@settings(max_examples=100, deadline=None)
+def test_no_full_address_survives_in_json(before, address, after):
+    line = JsonFormatter().format(record_of("%s %s %s", before, address, after, fields={"to": address}))
+    logged = json.loads(line)
+    assert address not in logged["message"]
+    assert address not in logged["to"]
+    assert line.isascii()
+
+
+@pytest.mark.parametrize("text", ["a\nERROR flasky: forged", '"}{"level": "ERROR"', "\u2028", "\ud800", "\x1b[31m"])
+def test_no_text_becomes_a_line_or_an_entry_of_its_own(text):
+    assert entry("%s", text, fields={"reply": text}) | {"time": ""} == {
+        "time": "",
+        "level": "INFO",
+        "logger": "flasky",
+        "message": text,
+        "reply": text,
+    }

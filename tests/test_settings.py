@@ -123,9 +123,21 @@ def test_anymails_settings_come_from_the_environment(values):
     assert anymail == {"MAILGUN_API_KEY": "key", "IGNORE_RECIPIENT_STATUS": True, "REQUESTS_TIMEOUT": 30}
 
 
+def logged(run, **variables):
+    script = "import django, logging; django.setup(); logging.getLogger('x').warning('To %s', 'ann@example.com')"
+    return run("-c", script, SECRET_KEY="x", **variables).stderr
+
+
+def test_the_log_has_lines_or_json(run):
+    assert logged(run) == "WARNING x: To a…@example.com\n"
+    entry = json.loads(logged(run, LOG_FORMAT="json"))
+    assert (entry["level"], entry["logger"], entry["message"]) == ("WARNING", "x", "To a…@example.com")
+
+
 @pytest.mark.parametrize(
     ("name", "value", "expected"),
     [
+        ("LOG_FORMAT", "xml", "line or json"),
         ("MAIL_PORT", "smtp", "a whole number"),
         ("MAIL_TIMEOUT", "-1", "a whole number"),
         ("MAIL_WORKERS", "4.5", "a whole number"),

@@ -164,11 +164,31 @@ def _next_state(message: OutboxMessage, replies: dict[str, Reply], now: datetime
 
 
 def _log(result: Result) -> None:
+    """Write one line for the outcome, whatever the relay has said."""
+    fields = {"fields": _logged(result)}
     if result.state == LOST:
-        logger.warning("Message %s: somebody else took it over before its reply came.", result.message.pk)
+        message = "Message %s: somebody else took it over before its reply came."
+        logger.warning(message, result.message.pk, extra=fields)
         return
     level = {State.SENT: logging.INFO, State.FAILED: logging.ERROR}.get(State(result.state), logging.WARNING)
-    logger.log(level, "Message %s %s: %s", result.message.pk, result.state, result.attempt["reply"])
+    reply = "; ".join(result.attempt["reply"].split("\n"))
+    logger.log(level, "Message %s %s: %s", result.message.pk, result.state, reply, extra=fields)
+
+
+def _logged(result: Result) -> dict[str, Any]:
+    message, attempt = result.message, result.attempt
+    ended_at = attempt["started_at"] + timedelta(seconds=attempt["seconds"])
+    return {
+        "message_number": message.pk,
+        "state": result.state,
+        "outcome": attempt["outcome"],
+        "attempt": result.changes["attempt_count"],
+        "server": attempt["server"],
+        "worker": attempt["worker"],
+        "seconds": round(attempt["seconds"], 3),
+        "waited": round((ended_at - message.queued_at).total_seconds(), 3),
+        "request_id": message.request_id,
+    }
 
 
 def _outcome(replies: dict[str, Reply]) -> Attempt.Outcome:
