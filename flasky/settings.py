@@ -210,6 +210,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "flasky.views.healthz",
+    "flasky.mail.readiness.readyz",
     "flasky.request_id.with_request_id",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -306,6 +307,7 @@ MAIL_WORKERS = read("MAIL_WORKERS", 4, whole_number)  # threads, and connections
 MAIL_SWEEP_INTERVAL = 15  # s between two looks for messages that nobody woke us for
 MAIL_STOP_TIMEOUT = 15  # s for the mails on the wire when the process is told to stop
 MAIL_OVERDUE = 300  # s after which a due message that nobody delivers is reported
+MAIL_READY_AGE = read("MAIL_READY_AGE", 900, whole_number)  # s due until /readyz complains; 0: it never does
 MAIL_LEASE = 60  # s for which a claim is safe from others; renewed while its holder lives
 MAIL_GIVE_UP_DAYS = read("MAIL_GIVE_UP_DAYS", 5, whole_number)  # days of temporary refusals until a message fails
 MAIL_MAX_SIZE = read("MAIL_MAX_SIZE", 25_000_000, whole_number)  # bytes on the wire, attachments included

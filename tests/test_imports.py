@@ -60,6 +60,8 @@ ALLOWED = {
     "flasky.mail.notices": {"flasky.mail.models"},
     "flasky.mail.vitals": {f"flasky.mail.{name}" for name in ("charts", "models", "notices")},
     "flasky.mail.templatetags.outbox": {"flasky.mail.vitals"},
+    "flasky.mail.patience": set(),
+    "flasky.mail.readiness": {"flasky.mail", "flasky.mail.models"},
     "flasky.mail.checks": {f"flasky.mail.{name}" for name in ("models", "notices", "transports", "wire")},
     "flasky.mail.listing": {"flasky.mail.models", "flasky.mail.wire"},
     "flasky.mail.charts": set(),
