@@ -211,6 +211,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "flasky.views.healthz",
     "flasky.mail.readiness.readyz",
+    "flasky.mail.metrics.metrics",
     "flasky.request_id.with_request_id",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -308,6 +309,7 @@ MAIL_SWEEP_INTERVAL = 15  # s between two looks for messages that nobody woke us
 MAIL_STOP_TIMEOUT = 15  # s for the mails on the wire when the process is told to stop
 MAIL_OVERDUE = 300  # s after which a due message that nobody delivers is reported
 MAIL_READY_AGE = read("MAIL_READY_AGE", 900, whole_number)  # s due until /readyz complains; 0: it never does
+MAIL_METRICS_TOKEN = read("MAIL_METRICS_TOKEN", "")  # who has it may read /metrics; without one there is none
 MAIL_LEASE = 60  # s for which a claim is safe from others; renewed while its holder lives
 MAIL_GIVE_UP_DAYS = read("MAIL_GIVE_UP_DAYS", 5, whole_number)  # days of temporary refusals until a message fails
 MAIL_MAX_SIZE = read("MAIL_MAX_SIZE", 25_000_000, whole_number)  # bytes on the wire, attachments included

@@ -62,6 +62,8 @@ ALLOWED = {
     "flasky.mail.templatetags.outbox": {"flasky.mail.vitals"},
     "flasky.mail.patience": set(),
     "flasky.mail.readiness": {"flasky.mail", "flasky.mail.models"},
+    "flasky.mail.figures": {"flasky.mail.models"},
+    "flasky.mail.metrics": {"flasky.mail", "flasky.mail.figures", "flasky.mail.models"},
     "flasky.mail.checks": {f"flasky.mail.{name}" for name in ("models", "notices", "transports", "wire")},
     "flasky.mail.listing": {"flasky.mail.models", "flasky.mail.wire"},
     "flasky.mail.charts": set(),

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from difflib import get_close_matches
 from importlib import import_module
+from importlib.util import find_spec
 from pkgutil import iter_modules
 from typing import Any
 
@@ -24,6 +25,7 @@ HOST = re.compile(rf"{LABEL}(\.{LABEL})*\.?|[0-9a-fA-F:.]*:[0-9a-fA-F:.]*")  # a
 SITE = re.compile(rf"\*|\.?{LABEL}(\.{LABEL})*|\[[0-9a-fA-F:.]+\]")
 ORIGIN = re.compile(rf"https?://(\*\.)?{LABEL}(\.{LABEL})*(:\d+)?|https?://\[[0-9a-fA-F:.]+\](:\d+)?")
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
+TOKEN, MIN_TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*"), 16  # as RFC 6750, section 2.1, has them
 DISPATCHERS = ("threads", "inline", "celery", "none")
 CELERY = "flasky.mail.dispatchers.celery"
 BROKERS = ("redis", "rediss", "amqp", "amqps")
@@ -40,6 +42,7 @@ def check_mail_settings(**options: Any) -> list[checks.CheckMessage]:
         *check_transport(),
         *check_dispatcher(),
         *check_broker(),
+        *check_metrics(),
     ]
 
 
@@ -244,6 +247,22 @@ def check_broker() -> Iterator[checks.CheckMessage]:
             "CELERY_BROKER_URL is no address of a broker. (It is not shown: it may hold a password.)",
             hint="Write redis://127.0.0.1:6379/0 or amqp://user:password@127.0.0.1:5672//",
             id="flasky.E016",
+        )
+
+
+def check_metrics() -> Iterator[checks.CheckMessage]:
+    token = settings.MAIL_METRICS_TOKEN
+    if token and find_spec("prometheus_client") is None:
+        yield checks.Error(
+            "MAIL_METRICS_TOKEN is set, and the package that writes the metrics is not installed.",
+            hint="pip install -r requirements-metrics.txt, or remove MAIL_METRICS_TOKEN.",
+            id="flasky.E030",
+        )
+    if token and not (len(token) >= MIN_TOKEN and TOKEN.fullmatch(token)):
+        yield checks.Error(
+            f"MAIL_METRICS_TOKEN must be {MIN_TOKEN} characters or more, without spaces and without quotes.",
+            hint='python -c "import secrets; print(secrets.token_urlsafe(32))" makes one.',
+            id="flasky.E031",
         )
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from django.db import InterfaceError, OperationalError, connections, router, transaction
 from django.utils import timezone
 
-from flasky.mail.models import Attempt, OutboxMessage, State, Tally
+from flasky.mail.models import WAITS, Attempt, OutboxMessage, State, Tally
 from flasky.mail.statements import add, insert_many, update_many
 
 SENDING = State.SENDING.value
@@ -181,12 +181,28 @@ def _note_attempts(attempts: Sequence[dict[str, Any]], connection: Any) -> None:
 
 
 def _count(results: Sequence[Result], connection: Any) -> None:
-    """Count what has ended in this hour."""
-    states = Counter(result.changes["state"] for result in results)
-    ended = {"sent": states[State.SENT], "failed": states[State.FAILED]}
-    if any(ended.values()):
-        hour = timezone.now().replace(minute=0, second=0, microsecond=0)
-        add(Tally, {"hour": hour, "slot": os.getpid() % TALLY_SLOTS}, ended, connection)
+    """Count in this hour what has been tried and what has ended."""
+    counts = Counter({"sent": 0, "failed": 0})
+    for result in results:
+        counts.update(_counted(result))
+    hour = timezone.now().replace(minute=0, second=0, microsecond=0)
+    # In one order, so that few different statements come about.
+    add(Tally, {"hour": hour, "slot": os.getpid() % TALLY_SLOTS}, dict(sorted(counts.items())), connection)
+
+
+def _counted(result: Result) -> dict[str, int]:
+    """Return what to add to the tally's columns."""
+    state, finished_at = result.changes["state"], result.changes["finished_at"]
+    counts = {Attempt.Outcome(result.attempt["outcome"]).name.lower(): 1}
+    if result.changes["attempt_count"] > 1:
+        counts["retries"] = 1
+    if state == State.FAILED:
+        counts["failed"] = 1
+    if state == State.SENT:
+        waited = max(0.0, (finished_at - result.message.queued_at).total_seconds())  # the hosts' clocks may differ
+        column = next(column for limit, column in WAITS.items() if waited <= limit)
+        counts |= {"sent": 1, column: 1, "waited_ms": round(waited * 1000)}
+    return counts
 
 
 def _forget_the_parents_threads() -> None:

@@ -1,0 +1,92 @@
+"""What programs are told about the outbox: figures of the database, the same from every process that is asked.
+
+Those that count for ever are sums of the tallies, so they never fall, whatever is pruned. The others are read by an
+index and end at MOST_COUNTED, so that a look is quick with a million messages.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import Any
+
+from django.db.models import Max, QuerySet, Sum
+from django.utils import timezone
+
+from flasky.mail.models import WAITS, Deliverer, OutboxMessage, RelayTrouble, State, Tally
+
+MOST_COUNTED = 100_000
+OUTCOMES = ("accepted", "partly", "refused", "postponed", "unknown")
+SUMS = ("sent", "failed", "retries", "waited_ms", *OUTCOMES, *WAITS.values())
+OPEN = (State.QUEUED, State.SENDING, State.HELD)
+
+
+@dataclass(frozen=True)
+class Figures:
+    stored: int
+    sums: dict[str, int]  # of the tallies' columns
+    depth: dict[str, int]  # messages in each open state
+    age: dict[str, float]  # s since the oldest of them was stored
+    due: int
+    overdue: float  # s since the first due message became due
+    in_flight: int  # attempts
+    processes: int  # that deliver
+    threads: int  # of theirs
+    relays_away: int
+
+
+def figures() -> Figures:
+    now, due, alive = timezone.now(), OutboxMessage.objects.due(), Deliverer.objects.alive()
+    first_due = due.order_by("next_attempt_at").values_list("next_attempt_at", flat=True).first()
+    sums, pruned = _tallied(now)
+    newest = OutboxMessage.objects.aggregate(number=Max("pk"))["number"]
+    threads = list(alive.values_list("threads", flat=True))
+    return Figures(
+        stored=max(newest or 0, pruned),
+        sums=sums,
+        depth={state.value: _counted(OutboxMessage.objects.filter(state=state)) for state in OPEN},
+        age={state.value: _age_of_oldest(state, now) for state in OPEN},
+        due=_counted(due),
+        overdue=_seconds(first_due, now),
+        in_flight=_in_flight(),
+        processes=len(threads),
+        threads=sum(threads),
+        relays_away=RelayTrouble.objects.current().count(),
+    )
+
+
+def _tallied(now: datetime) -> tuple[dict[str, int], int]:
+    """Return the sum of each column, and the highest number of a pruned message."""
+    yesterday = now.replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=1)
+    before, pruned_before = _settled(yesterday)
+    since, pruned_since = _summed(Tally.objects.filter(hour__gte=yesterday))
+    return {name: before[name] + since[name] for name in SUMS}, max(pruned_before, pruned_since)
+
+
+@lru_cache(maxsize=1)
+def _settled(moment: datetime) -> tuple[dict[str, int], int]:
+    """Return what was counted before yesterday, which does not change any more: read once a day by each process."""
+    return _summed(Tally.objects.filter(hour__lt=moment))
+
+
+def _summed(tallies: QuerySet[Tally]) -> tuple[dict[str, int], int]:
+    found = tallies.aggregate(**{f"sum_{name}": Sum(name) for name in SUMS}, highest=Max("highest_number"))
+    return {name: int(found[f"sum_{name}"] or 0) for name in SUMS}, found["highest"] or 0
+
+
+def _counted(messages: QuerySet[Any]) -> int:
+    return messages.values("pk")[:MOST_COUNTED].count()
+
+
+def _age_of_oldest(state: State, now: datetime) -> float:
+    stored = OutboxMessage.objects.filter(state=state).order_by("created_at").values_list("created_at", flat=True)
+    return _seconds(stored.first(), now)
+
+
+def _seconds(moment: datetime | None, now: datetime) -> float:
+    return max(0.0, (now - moment).total_seconds()) if moment else 0.0
+
+
+def _in_flight() -> int:
+    """Return how many claims there are: their holders have one attempt at a time on the wire."""
+    claimed = OutboxMessage.objects.filter(state=State.SENDING).values("claim_token")[:MOST_COUNTED]
+    return len(set(claimed.values_list("claim_token", flat=True)))
