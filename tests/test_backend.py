@@ -40,6 +40,22 @@ def test_all_mail_of_the_project_goes_through_it():
     assert set(OutboxMessage.objects.values_list("subject", flat=True)) == {"One", "[Flasky] Two"}
 
 
+def test_a_mail_is_as_urgent_as_its_email_says():
+    email = an_email()
+    email.send()
+    assert email.outbox_message.priority == "normal"
+    email.priority = "urgent"
+    email.send()
+    assert OutboxMessage.objects.get(priority="urgent") == email.outbox_message
+
+
+def test_a_priority_that_does_not_exist_is_refused():
+    email = an_email()
+    email.priority = "high"
+    with pytest.raises(ValueError, match="'high'; it must be urgent, normal, bulk"):
+        email.send()
+
+
 def test_a_batch_is_stored_whole_or_not_at_all():
     with pytest.raises(ValueError, match="newlines"):
         get_connection().send_messages([an_email(), an_email("line\nbreak")])

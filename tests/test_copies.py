@@ -90,9 +90,11 @@ def test_a_new_message_differs_in_its_identity_only():
 
 @pytest.mark.django_db
 def test_a_new_message_is_for_the_same_people_in_the_same_matter():
-    original = store(metadata={"id": 7}, event="mail/new_user", cause="accounts.user:7", state=State.FAILED)
+    original = store(
+        metadata={"id": 7}, event="mail/new_user", cause="accounts.user:7", state=State.FAILED, priority="urgent"
+    )
     new = new_message_from(original)
-    same = ("from_header", "subject", "envelope_sender", "recipients", "provider_options", "event", "cause")
+    same = ("from_header", "subject", "envelope_sender", "recipients", "provider_options", "event", "cause", "priority")
     assert {name: getattr(new, name) for name in same} == {name: getattr(original, name) for name in same}
     assert new.provider_options == {"metadata": {"id": 7}}
 

@@ -13,15 +13,16 @@ from hypothesis import strategies as st
 
 from flasky.mail import delivery, transports
 from flasky.mail.delivery import deliver_due, next_attempt_at
-from flasky.mail.models import Attempt, OutboxMessage, State
+from flasky.mail.models import Attempt, OutboxMessage, Priority, State
 from flasky.mail.transports import TransportUnavailable
 from tests.conftest import use_relay
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def store(*recipients, subject="Hi"):
+def store(*recipients, subject="Hi", priority="normal"):
     email = EmailMessage(subject, "Hello", "ann@example.com", list(recipients) or ["b@example.com"])
+    email.priority = priority
     email.send()
     return email.outbox_message
 
@@ -363,8 +364,30 @@ def test_threads_share_what_is_due(relay, settings):
     settings.MAIL_WORKERS = 4
     for _ in range(8):
         store()
-    assert delivery._share(pace=0.001) == 2
-    assert delivery._share(pace=0.5) == 2
-    assert delivery._share(pace=30) == 1
+    assert delivery._share(pace=0.001) == (2, [Priority.NORMAL])
+    assert delivery._share(pace=0.5) == (2, [Priority.NORMAL])
+    assert delivery._share(pace=30) == (1, [Priority.NORMAL])
     OutboxMessage.objects.all().delete()
-    assert delivery._share(pace=0.001) == 0
+    assert delivery._share(pace=0.001) == (0, [])
+
+
+def test_threads_share_what_is_most_urgent(settings):
+    settings.MAIL_WORKERS = 4
+    for priority in ["normal"] * 8 + ["urgent"] * 5 + ["bulk"]:
+        store(priority=priority)
+    assert delivery._share(pace=0.001) == (2, [Priority.URGENT, Priority.NORMAL, Priority.BULK])
+
+
+def test_the_urgent_overtakes_what_was_stored_before_it(relay, settings):
+    settings.MAIL_WORKERS = 1
+    for priority in ["bulk", "normal", "bulk", "normal", "urgent"]:
+        store(subject=priority, priority=priority)
+    assert deliver_due() == {State.SENT: 5}
+    assert [mail.message["Subject"] for mail in relay.mails] == ["urgent", "normal", "normal", "bulk", "bulk"]
+
+
+def test_what_was_taken_by_somebody_else_meanwhile_does_not_keep_the_rest_waiting(relay, monkeypatch):
+    """The other has the only urgent message; this one must not end before the normal ones are delivered."""
+    store()
+    monkeypatch.setattr(delivery, "_share", lambda pace: (1, [Priority.URGENT, Priority.NORMAL]))
+    assert deliver_due() == {State.SENT: 1}

@@ -38,6 +38,7 @@ ALLOWED = {
         "flasky.mail.models",
         "flasky.mail.recording",
         "flasky.mail.replies",
+        "flasky.mail.statements",
         "flasky.mail.transports",
     },
     "flasky.mail.worker": {"flasky.mail.delivery", "flasky.mail.models", "flasky.mail.transports"},

@@ -1,10 +1,13 @@
 """flasky.mail: the door."""
 
 import pytest
+from django.contrib.auth import get_user_model
+from django.contrib.auth.forms import PasswordResetForm
 from django.core import mail
 from django.template import TemplateDoesNotExist
 
 from flasky.mail import send_email
+from flasky.mail.models import OutboxMessage
 
 
 @pytest.fixture
@@ -74,3 +77,25 @@ def test_a_line_break_in_the_subject_is_an_error_at_the_call(welcome, settings):
     settings.EMAIL_BACKEND = "flasky.mail.backend.OutboxEmailBackend"
     with pytest.raises(ValueError, match="newlines"):
         send_email("ann@example.com", "Welcome\nBcc: eve@example.com", "welcome")
+
+
+@pytest.mark.django_db
+def test_a_mail_can_be_urgent():
+    assert send_email("ann@example.com", "Reset", "mail/test", priority="urgent").outbox_message.priority == "urgent"
+    assert send_email("ann@example.com", "Hello", "mail/test").outbox_message.priority == "normal"
+
+
+class ResetForm(PasswordResetForm):
+    """The README's."""
+
+    def send_mail(self, subject_template_name, email_template_name, context, from_email, to_email, **options):
+        send_email(to_email, "Your new password", "mail/test", priority="urgent", **context)
+
+
+@pytest.mark.django_db
+def test_djangos_password_reset_can_be_urgent():
+    get_user_model().objects.create_user("ann", "ann@example.com", "a password")
+    form = ResetForm({"email": "ann@example.com"})
+    assert form.is_valid()
+    form.save(domain_override="example.com")
+    assert "password" in OutboxMessage.objects.get(priority="urgent").subject

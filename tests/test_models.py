@@ -18,6 +18,7 @@ from flasky.mail.models import (
     Action,
     Attempt,
     OutboxMessage,
+    Priority,
     RelayTrouble,
     State,
 )
@@ -57,6 +58,35 @@ def test_a_claim_is_in_the_order_in_which_its_messages_became_due():
     OutboxMessage.objects.filter(pk=third.pk).update(next_attempt_at=second.next_attempt_at - timedelta(minutes=1))
     assert OutboxMessage.objects.claim(2) == [third, second]
     assert OutboxMessage.objects.claim(1) == [first]
+
+
+def test_a_claim_takes_the_most_urgent_and_nothing_else():
+    bulk, normal, urgent = store(3)
+    for message, priority in ((bulk, "bulk"), (urgent, "urgent")):
+        OutboxMessage.objects.filter(pk=message.pk).update(priority=priority)
+    assert [OutboxMessage.objects.claim(3) for _ in range(4)] == [[urgent], [normal], [bulk], []]
+
+
+def test_a_claim_can_be_of_some_priorities_only():
+    store(2)
+    assert OutboxMessage.objects.claim(2, among=[Priority.URGENT, Priority.BULK]) == []
+
+
+def test_what_is_urgent_but_not_due_yet_keeps_nobody_waiting():
+    later, due = store(2)
+    OutboxMessage.objects.filter(pk=later.pk).update(
+        priority="urgent", next_attempt_at=timezone.now() + timedelta(hours=1)
+    )
+    assert OutboxMessage.objects.claim(2) == [due]
+
+
+@pytest.mark.parametrize("priority", list(Priority))
+def test_a_claim_is_answered_by_the_index_in_its_own_order(priority):
+    if connection.vendor != "sqlite":
+        pytest.skip("with few rows the others read the table")
+    plan = OutboxMessage.objects.all()._candidates(priority)[:50].explain()
+    assert "USING INDEX outbox_turn (state=? AND priority=? AND next_attempt_at<?)" in plan
+    assert "TEMP B-TREE" not in plan
 
 
 def test_all_of_a_claim_has_one_token_one_holder_and_one_lease():

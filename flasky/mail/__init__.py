@@ -18,16 +18,23 @@ __all__ = ["cause_of", "render_email", "send_email"]
 
 
 def send_email(
-    to: str | Iterable[str], subject: str, template: str, cause: "Model | None" = None, **context: Any
+    to: str | Iterable[str],
+    subject: str,
+    template: str,
+    cause: "Model | None" = None,
+    priority: str = "normal",
+    **context: Any,
 ) -> EmailMultiAlternatives:
     """Send `template`.txt and `template`.html, rendered with `context`, to one address or several; return the email.
 
     The subject gets the configured prefix. The outbox links the mail to its `cause`, the object that it is about, and
-    back. Sent through the outbox, the email's `outbox_message` is the stored row. Raise TemplateDoesNotExist for a
-    missing template, ValueError for an address or a subject that no mail can carry.
+    back. `priority` is urgent, normal or bulk: the more urgent overtakes the others that wait. Sent through the outbox,
+    the email's `outbox_message` is the stored row. Raise TemplateDoesNotExist for a missing template, ValueError for an
+    address or a subject that no mail can carry.
     """
     email = render_email(to, subject, template, **context)
     email.cause = cause_of(cause)  # type: ignore[attr-defined]
+    email.priority = priority  # type: ignore[attr-defined]
     email.send()
     return email
 

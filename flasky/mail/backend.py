@@ -11,7 +11,7 @@ from django.db import connections, router, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from flasky.mail import dispatchers
-from flasky.mail.models import FurtherRecipient, OutboxMessage
+from flasky.mail.models import FurtherRecipient, OutboxMessage, Priority
 from flasky.mail.origin import origin
 from flasky.mail.statements import insert, insert_many
 from flasky.mail.wire import compose
@@ -40,7 +40,7 @@ class OutboxEmailBackend(BaseEmailBackend):
         emails = [email for email in email_messages if email.recipients()]
         # Composed before the transaction: SQLite would keep all other writers waiting meanwhile.
         where = origin() if emails else {}
-        messages = [OutboxMessage(**compose(email), **where) for email in emails]
+        messages = [OutboxMessage(**turn_of(email), **compose(email), **where) for email in emails]
         using = router.db_for_write(OutboxMessage)
         connection = connections[using]
         # One INSERT is a transaction by itself; BEGIN and COMMIT would be two more journeys to the database.
@@ -53,6 +53,17 @@ class OutboxEmailBackend(BaseEmailBackend):
             if messages:
                 _wake_after_commit(connection)
         return len(messages)
+
+
+def turn_of(email: EmailMessage) -> dict[str, Any]:
+    """Return the fields that say when it is the message's turn, from the email's `priority`.
+
+    Raise ValueError for one that does not exist.
+    """
+    priority = getattr(email, "priority", Priority.NORMAL)
+    if priority not in Priority.values:
+        raise ValueError(f"The email's priority is {priority!r}; it must be {', '.join(Priority.values)}.")
+    return {"priority": str(priority)}
 
 
 def insert_message(message: OutboxMessage, connection: BaseDatabaseWrapper) -> None:

@@ -32,6 +32,7 @@ def new_message_from(original: OutboxMessage) -> OutboxMessage:
         content=with_identity(bytes(original.content), identity["Message-ID"], identity["Date"]),
         provider_options=original.provider_options,
         event=original.event,
+        priority=original.priority,
         cause=original.cause,
         **origin(),
     )

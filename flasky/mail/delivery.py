@@ -21,9 +21,10 @@ from django.db import InterfaceError, OperationalError, connections
 from django.utils import timezone
 
 from flasky.mail.leases import kept
-from flasky.mail.models import Attempt, OutboxMessage, State
+from flasky.mail.models import Attempt, OutboxMessage, Priority, State
 from flasky.mail.recording import LOST, Result, alias, one_writer, record, recorder
 from flasky.mail.replies import Reply, Verdict, is_about_too_many_recipients, retry_hint
+from flasky.mail.statements import count_each
 from flasky.mail.transports import Transport, TransportUnavailable, borrow
 
 logger = logging.getLogger(__name__)
@@ -51,8 +52,9 @@ def deliver_due(stop: Callable[[], bool] = lambda: False, delivered: Callable[[]
         return states
     _release_connection()
     with borrow() as transport:
-        while not stop() and (share := _share(transport.pace)):
-            claim = OutboxMessage.objects.claim(share, holder=_me(), turn=one_writer())
+        while not stop():
+            share, priorities = _share(transport.pace)
+            claim = OutboxMessage.objects.claim(share, _me(), one_writer(), priorities) if share else []
             if not claim:
                 break
             started = time.monotonic()
@@ -66,11 +68,17 @@ def deliver_due(stop: Callable[[], bool] = lambda: False, delivered: Callable[[]
     return states
 
 
-def _share(pace: float) -> int:
-    """Return how many messages to claim: no more than the relay takes soon, nor than this thread's part of them."""
+def _share(pace: float) -> tuple[int, list[Priority]]:
+    """Return how many messages to claim, and of which priorities some are due, the most urgent first.
+
+    It is no more than the relay takes soon, nor than this thread's part of what is due and most urgent.
+    """
     most = min(CLAIM_LIMIT, int(CLAIM_SECONDS / max(pace, 0.001)) or 1)
-    due = OutboxMessage.objects.due().values("pk")[: most * settings.MAIL_WORKERS].count()
-    return min(most, math.ceil(due / settings.MAIL_WORKERS))
+    enough = most * settings.MAIL_WORKERS
+    each = [OutboxMessage.objects.due().filter(priority=priority).values("pk")[:enough] for priority in Priority]
+    counts = zip(Priority, count_each(each, connections[alias()]), strict=True)
+    due = {priority: count for priority, count in counts if count}
+    return min(most, math.ceil(next(iter(due.values()), 0) / settings.MAIL_WORKERS)), list(due)
 
 
 def deliver(

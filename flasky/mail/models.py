@@ -2,7 +2,7 @@
 
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime, timedelta
 from typing import Any
@@ -43,12 +43,21 @@ class Door(models.TextChoices):
     OTHER = "other", "elsewhere"  # the shell, another command, an error report
 
 
+class Priority(models.TextChoices):
+    """What overtakes what, the most urgent first."""
+
+    URGENT = "urgent"  # somebody waits for it: a password reset
+    NORMAL = "normal"
+    BULK = "bulk"  # newsletters
+
+
 IN_TURN = ("next_attempt_at", "pk")
 NOT_FOR_DELIVERY = (
     "message_id",
     "from_header",
     "subject",
     "created_at",
+    "priority",
     "finished_at",
     "last_reply",
     "lease_expires_at",
@@ -65,17 +74,22 @@ class OutboxMessageQuerySet(models.QuerySet["OutboxMessage"]):
         return self.filter(state=State.QUEUED, next_attempt_at__lte=timezone.now())
 
     def claim(
-        self, limit: int, holder: str = "", turn: AbstractContextManager[Any] | None = None
+        self,
+        limit: int,
+        holder: str = "",
+        turn: AbstractContextManager[Any] | None = None,
+        among: Iterable[str] = tuple(Priority),
     ) -> list["OutboxMessage"]:
         """Take up to `limit` due messages, oldest first, so that nobody else can; each call has a fresh token.
 
-        There are fewer if they are large. Their holder must deliver them in this order, and record each before the
-        text of the next one leaves. The lease is reckoned by the database's clock alone: the hosts' clocks may differ.
-        Nothing is written outside of `turn`, for those who write one after the other.
+        All are of one priority, the first of those in `among` that can be had. There are fewer if they are large. Their
+        holder must deliver them in this order, and record each before the text of the next one leaves. The lease is
+        reckoned by the database's clock alone: the hosts' clocks may differ. Nothing is written outside of `turn`, for
+        those who write one after the other.
         """
         token = uuid.uuid4()
         with turn or nullcontext(), transaction.atomic(using=self.db):
-            candidates = _small_enough(self._candidates()[:limit])
+            candidates = self._first_candidates(limit, among)
             # Guarded by the state: where rows cannot be locked, somebody may have been quicker.
             taken = self.filter(pk__in=candidates, state=State.QUEUED).update(
                 state=State.SENDING, claim_token=token, claimed_by=holder[:255], lease_expires_at=_end_of_lease()
@@ -83,8 +97,14 @@ class OutboxMessageQuerySet(models.QuerySet["OutboxMessage"]):
         claimed = self.filter(pk__in=candidates, claim_token=token).order_by(*IN_TURN)
         return list(claimed.defer(*NOT_FOR_DELIVERY)) if taken else []
 
-    def _candidates(self) -> models.QuerySet[Any, Any]:
-        due = self.due().order_by(*IN_TURN).values_list("pk", Length("content"))
+    def _first_candidates(self, limit: int, among: Iterable[str]) -> list[int]:
+        for priority in among:
+            if candidates := _small_enough(self._candidates(priority)[:limit]):
+                return candidates
+        return []
+
+    def _candidates(self, priority: str) -> models.QuerySet[Any, Any]:
+        due = self.due().filter(priority=priority).order_by(*IN_TURN).values_list("pk", Length("content"))
         if connections[self.db].features.has_select_for_update_skip_locked:
             return due.select_for_update(skip_locked=True)
         return due
@@ -250,6 +270,7 @@ class OutboxMessage(models.Model):
     created_at = models.DateTimeField("stored at", default=timezone.now)
     queued_at = models.DateTimeField("age counts from", default=timezone.now)
     next_attempt_at = models.DateTimeField(default=timezone.now)
+    priority = models.CharField(max_length=10, choices=Priority, default=Priority.NORMAL)
     finished_at = models.DateTimeField(null=True, blank=True)
 
     claim_token = models.UUIDField(null=True, blank=True)
@@ -284,6 +305,9 @@ class OutboxMessage(models.Model):
         verbose_name = "message"
         indexes = [
             models.Index(fields=["state", "next_attempt_at"], name="outbox_due"),
+            # With the key, so that it alone has a claim's order: otherwise PostgreSQL may take the index above, and
+            # read all that is due of the other priorities.
+            models.Index(fields=["state", "priority", "next_attempt_at", "id"], name="outbox_turn"),
             # Not db_index: on PostgreSQL that makes a second one, for LIKE, and every message is written three times.
             models.Index(fields=["message_id"], name="outbox_message_id"),
             models.Index(fields=["created_at"], name="outbox_stored"),
