@@ -1,11 +1,14 @@
 """flasky.mail.backend: store instead of sending."""
 
+from datetime import datetime, timedelta
+
 import pytest
 from django.core import mail
 from django.core.mail import EmailMessage, get_connection, mail_admins, send_mail
 from django.db import DatabaseError, connection, transaction
 from django.db.transaction import TransactionManagementError
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from flasky.mail import dispatchers
 from flasky.mail.models import OutboxMessage, State
@@ -53,6 +56,32 @@ def test_a_priority_that_does_not_exist_is_refused():
     email = an_email()
     email.priority = "high"
     with pytest.raises(ValueError, match="'high'; it must be urgent, normal, bulk"):
+        email.send()
+
+
+def test_a_mail_for_later_is_due_at_its_time_and_its_age_counts_from_it():
+    email = an_email()
+    email.send_at = timezone.now() + timedelta(days=30)
+    email.send()
+    message = OutboxMessage.objects.get(queued_at=email.send_at, next_attempt_at=email.send_at)
+    assert message.created_at < timezone.now()
+    assert not OutboxMessage.objects.due().exists()
+
+
+def test_a_mail_for_a_time_that_is_over_is_due_now_and_not_before_others():
+    email = an_email()
+    email.send_at = timezone.now() - timedelta(days=30)
+    email.send()
+    message = OutboxMessage.objects.due().get()
+    assert timezone.now() - message.queued_at < timedelta(minutes=1)
+    assert message.next_attempt_at == message.queued_at
+
+
+@pytest.mark.parametrize("moment", [datetime(2099, 1, 1), 4070908800, "2099-01-01T00:00:00Z"])
+def test_a_time_without_a_time_zone_is_refused(moment):
+    email = an_email()
+    email.send_at = moment
+    with pytest.raises(ValueError, match="it must be a datetime with a time zone"):
         email.send()
 
 

@@ -145,6 +145,14 @@ def test_a_refusal_for_now_is_an_error_that_names_the_next_attempt(relay, output
     assert output() == "0 sent, 1 to be tried again, 0 failed; 1 waiting.\n"
 
 
+def test_what_is_meant_for_later_waits_and_is_no_error(relay, output):
+    message = store()
+    later = timezone.now() + timedelta(days=1)
+    OutboxMessage.objects.filter(pk=message.pk).update(next_attempt_at=later, queued_at=later)
+    call_command("deliver_mail")
+    assert output() == "0 sent, 0 to be tried again, 0 failed; 1 waiting.\n"
+
+
 def test_a_relay_that_is_away_is_an_error(settings, output):
     settings.MAIL_TRANSPORT, settings.EMAIL_PORT = settings.TRANSPORTS["smtp"], 1
     store()

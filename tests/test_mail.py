@@ -1,10 +1,13 @@
 """flasky.mail: the door."""
 
+from datetime import timedelta
+
 import pytest
 from django.contrib.auth import get_user_model
 from django.contrib.auth.forms import PasswordResetForm
 from django.core import mail
 from django.template import TemplateDoesNotExist
+from django.utils import timezone
 
 from flasky.mail import send_email
 from flasky.mail.models import OutboxMessage
@@ -83,6 +86,13 @@ def test_a_line_break_in_the_subject_is_an_error_at_the_call(welcome, settings):
 def test_a_mail_can_be_urgent():
     assert send_email("ann@example.com", "Reset", "mail/test", priority="urgent").outbox_message.priority == "urgent"
     assert send_email("ann@example.com", "Hello", "mail/test").outbox_message.priority == "normal"
+
+
+@pytest.mark.django_db
+def test_a_mail_can_be_for_later():
+    tomorrow = timezone.now() + timedelta(days=1)
+    email = send_email("ann@example.com", "Hello", "mail/test", send_at=tomorrow)
+    assert email.outbox_message.next_attempt_at == tomorrow
 
 
 class ResetForm(PasswordResetForm):

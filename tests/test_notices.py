@@ -134,6 +134,13 @@ def test_a_message_for_later_without_a_reply_names_the_time(deliverer):
     assert why(message) == "The next try is at 3 Nov 2099, 12:02:11 UTC."
 
 
+def test_a_message_that_is_meant_for_later_names_the_time(deliverer):
+    message = store(next_attempt_at=NOON.replace(year=2099), queued_at=NOON.replace(year=2099))
+    assert why(message) == "It is to be sent at 3 Nov 2099, 12:02:11 UTC."
+    Deliverer.objects.all().delete()
+    assert "But nobody delivers" in why(message)
+
+
 def test_a_reply_for_several_recipients_becomes_one_line_of_bearable_length(deliverer):
     message = store(next_attempt_at=NOON.replace(year=2099), last_reply="bob: 451 Later\ncarl: 452 " + "x" * 1000)
     assert "reply: bob: 451 Later; carl: 452 xxx" in why(message)

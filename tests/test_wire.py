@@ -151,9 +151,17 @@ def test_provider_options_survive():
 
 def test_a_provider_option_that_is_no_json_is_refused_by_name():
     email = an_email()
-    email.send_at = datetime(2026, 11, 22, tzinfo=timezone.utc)
-    with pytest.raises(ValueError, match="send_at cannot be kept"):
+    email.metadata = {"day": datetime(2026, 11, 22, tzinfo=timezone.utc)}
+    with pytest.raises(ValueError, match="metadata cannot be kept"):
         wire.compose(email)
+
+
+def test_a_mail_for_later_bears_the_date_of_that_time_and_no_provider_delays_it_again():
+    email = an_email()
+    email.send_at = datetime(2099, 11, 22, tzinfo=timezone.utc)
+    fields = wire.compose(email)
+    assert b"Date: Sun, 22 Nov 2099 00:00:00 +0000" in fields["content"]
+    assert fields["provider_options"] == {}
 
 
 def test_an_email_comes_back_as_it_was():

@@ -64,6 +64,16 @@ def test_a_message_for_later_is_delivered_when_its_time_comes(relay, monkeypatch
     assert message.attempt_count == 3
 
 
+def test_a_mail_for_later_leaves_in_time_and_not_before(relay, settings):
+    settings.MAIL_SWEEP_INTERVAL = 600
+    email = EmailMessage("Hi", "Hello", "ann@example.com", ["b@example.com"])
+    email.send_at = timezone.now() + timedelta(seconds=0.5)
+    email.send()
+    with running(Worker()):
+        assert email.outbox_message.wait(20) == State.SENT
+    assert email.outbox_message.attempts.get().started_at >= email.send_at
+
+
 def test_as_many_mails_are_on_the_wire_as_there_are_workers_and_no_more(relay, settings):
     settings.MAIL_WORKERS = 2
     relay.gate.clear()

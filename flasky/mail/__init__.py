@@ -5,6 +5,7 @@ send_email("ann@example.com", "Welcome", "mail/welcome", user=user)
 """
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
@@ -23,18 +24,20 @@ def send_email(
     template: str,
     cause: "Model | None" = None,
     priority: str = "normal",
+    send_at: datetime | None = None,
     **context: Any,
 ) -> EmailMultiAlternatives:
     """Send `template`.txt and `template`.html, rendered with `context`, to one address or several; return the email.
 
     The subject gets the configured prefix. The outbox links the mail to its `cause`, the object that it is about, and
-    back. `priority` is urgent, normal or bulk: the more urgent overtakes the others that wait. Sent through the outbox,
-    the email's `outbox_message` is the stored row. Raise TemplateDoesNotExist for a missing template, ValueError for an
-    address or a subject that no mail can carry.
+    back. `priority` is urgent, normal or bulk: the more urgent overtakes the others that wait. Nobody delivers it
+    before `send_at`, which has a time zone. Sent through the outbox, the email's `outbox_message` is the stored row.
+    Raise TemplateDoesNotExist for a missing template, ValueError for what no mail can have.
     """
     email = render_email(to, subject, template, **context)
     email.cause = cause_of(cause)  # type: ignore[attr-defined]
     email.priority = priority  # type: ignore[attr-defined]
+    email.send_at = send_at  # type: ignore[attr-defined]
     email.send()
     return email
 

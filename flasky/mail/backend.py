@@ -3,12 +3,14 @@
 import logging
 from collections.abc import Sequence
 from contextlib import nullcontext
+from datetime import datetime
 from typing import Any
 
 from django.core.mail import EmailMessage
 from django.core.mail.backends.base import BaseEmailBackend
 from django.db import connections, router, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.utils import timezone
 
 from flasky.mail import dispatchers
 from flasky.mail.models import FurtherRecipient, OutboxMessage, Priority
@@ -56,14 +58,20 @@ class OutboxEmailBackend(BaseEmailBackend):
 
 
 def turn_of(email: EmailMessage) -> dict[str, Any]:
-    """Return the fields that say when it is the message's turn, from the email's `priority`.
+    """Return the fields that say when it is the message's turn, from the email's `priority` and `send_at`.
 
-    Raise ValueError for one that does not exist.
+    Raise ValueError for a priority that does not exist, and for a time that is no aware datetime.
     """
     priority = getattr(email, "priority", Priority.NORMAL)
     if priority not in Priority.values:
         raise ValueError(f"The email's priority is {priority!r}; it must be {', '.join(Priority.values)}.")
-    return {"priority": str(priority)}
+    send_at = getattr(email, "send_at", None)
+    if send_at is None:
+        return {"priority": str(priority)}
+    if not isinstance(send_at, datetime) or timezone.is_naive(send_at):
+        raise ValueError(f"The email's send_at is {send_at!r}; it must be a datetime with a time zone.")
+    due_at = max(send_at, timezone.now())  # a time that is over must neither make it overtake others nor give up early
+    return {"priority": str(priority), "queued_at": due_at, "next_attempt_at": due_at}
 
 
 def insert_message(message: OutboxMessage, connection: BaseDatabaseWrapper) -> None:

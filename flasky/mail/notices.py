@@ -84,8 +84,11 @@ def why(message: OutboxMessage) -> str:
 
 
 def _why_later(message: OutboxMessage) -> str:
-    reply = f", because of the last reply: {_on_one_line(message.last_reply)}" if message.last_reply else "."
-    sentence = f"The next try is at {_moment(message.next_attempt_at)}{reply}"
+    if message.queued_at > timezone.now():
+        sentence = f"It is to be sent at {_moment(message.queued_at)}."
+    else:
+        reply = f", because of the last reply: {_on_one_line(message.last_reply)}" if message.last_reply else "."
+        sentence = f"The next try is at {_moment(message.next_attempt_at)}{reply}"
     return sentence if somebody_delivers() else f"{sentence} But nobody delivers at the moment. {DELIVERERS}"
 
 

@@ -41,7 +41,6 @@ PROVIDER_OPTIONS = (
     "merge_headers",
     "merge_metadata",
     "metadata",
-    "send_at",
     "tags",
     "template_id",
     "track_clicks",
@@ -92,7 +91,9 @@ def with_fixed_identity(email: EmailMessage) -> EmailMessage:
         domain = envelope_address(email.from_email, email.encoding).rpartition("@")[2]
         headers["Message-ID"] = make_msgid(domain=domain or "localhost")
     if "date" not in given:
-        headers["Date"] = format_datetime(timezone.localtime() if settings.EMAIL_USE_LOCALTIME else timezone.now())
+        # A mail for later must not be sorted among those of the day when it was stored.
+        date = max(now := timezone.now(), getattr(email, "send_at", None) or now)
+        headers["Date"] = format_datetime(timezone.localtime(date) if settings.EMAIL_USE_LOCALTIME else date)
     fixed = copy.copy(email)
     fixed.extra_headers = headers
     return fixed

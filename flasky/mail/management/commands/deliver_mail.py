@@ -152,7 +152,7 @@ def states_of_what_was_tried_after(last_attempt: int) -> Counter[str]:
 
 def what_is_left(failed: int) -> list[str]:
     now = timezone.now()
-    queued = OutboxMessage.objects.filter(state=State.QUEUED)
+    queued = OutboxMessage.objects.filter(state=State.QUEUED, queued_at__lte=now)  # what is meant for later is not left
     due, first_later = queued.filter(next_attempt_at__lte=now).count(), queued.next_attempt_after(now)
     left = [f"{failed} refused for good"] if failed else []
     if due:
