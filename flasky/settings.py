@@ -63,6 +63,13 @@ def whole_number(value):
     return int(value)
 
 
+def positive_number(value):
+    number = float(value) if value.isascii() else -1
+    if not 0 <= number < float("inf"):
+        raise ValueError("a number that is not negative, such as 20 or 0.5")
+    return number
+
+
 def switch(value):
     """Return True or False; anything else is an error: a mistyped MAIL_USE_TLS must not turn encryption off."""
     if value.lower() in environ.Env.BOOLEAN_TRUE_STRINGS:
@@ -305,6 +312,7 @@ MAIL_TRANSPORT = read("MAIL_TRANSPORT", transport("smtp"), transport)
 MAIL_DISPATCHER = read("MAIL_DISPATCHER", dispatcher("threads"), dispatcher)
 CELERY_BROKER_URL = read("CELERY_BROKER_URL", "redis://127.0.0.1:6379/0")  # only with MAIL_DISPATCHER=celery
 MAIL_WORKERS = read("MAIL_WORKERS", 4, whole_number)  # threads, and connections, per process
+MAIL_RATE = read("MAIL_RATE", 0, positive_number)  # messages per second, of all processes together; 0: no limit
 MAIL_SWEEP_INTERVAL = 15  # s between two looks for messages that nobody woke us for
 MAIL_STOP_TIMEOUT = 15  # s for the mails on the wire when the process is told to stop
 MAIL_OVERDUE = 300  # s after which a due message that nobody delivers is reported

@@ -5,6 +5,7 @@ import re
 import socket
 import socketserver
 import threading
+import time
 
 COMMANDS = {"connect": "220 relay.test ESMTP", "HELO": "250 relay.test", "DATA": "354 Go on", "QUIT": "221 Bye"}
 
@@ -27,7 +28,8 @@ class ScriptedRelay:
         self.greeting = "250-relay.test\r\n250 PIPELINING" if pipelining else "250 relay.test"
         self.script = script
         self.accepted = []
-        self.sessions = 0
+        self.accepted_at = []  # on the monotonic clock
+        self.sessions = self.open = self.most_open = 0
         self._lock = threading.Lock()
         self._closing = threading.Event()
         self._server = _Server((host, 0), _Session)
@@ -62,6 +64,7 @@ class ScriptedRelay:
         found = re.search(rb"^Message-ID: *(\S+)", content, re.IGNORECASE | re.MULTILINE)
         with self._lock:
             self.accepted.append(found[1].decode() if found else "")
+            self.accepted_at.append(time.monotonic())
 
     def wait_for_the_end(self):
         self._closing.wait(60)
@@ -89,6 +92,15 @@ class _Session(socketserver.StreamRequestHandler):
         self.relay = self.server.relay
         with self.relay._lock:
             self.relay.sessions += 1
+            self.relay.open += 1
+            self.relay.most_open = max(self.relay.open, self.relay.most_open)
+        try:
+            self.talk()
+        finally:
+            with self.relay._lock:
+                self.relay.open -= 1
+
+    def talk(self):
         self.has_sender = self.is_for_somebody = False
         with contextlib.suppress(_HangUp, OSError):
             self.answer("connect", COMMANDS["connect"])

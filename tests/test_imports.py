@@ -33,9 +33,13 @@ ALLOWED = {
     "flasky.mail.statements": set(),
     "flasky.mail.recording": {"flasky.mail.models", "flasky.mail.statements"},
     "flasky.mail.leases": {"flasky.mail.models"},
+    "flasky.mail.pauses": {"flasky.mail.recording"},
+    "flasky.mail.rate": {"flasky.mail.models", "flasky.mail.pauses", "flasky.mail.recording"},
     "flasky.mail.delivery": {
         "flasky.mail.leases",
         "flasky.mail.models",
+        "flasky.mail.pauses",
+        "flasky.mail.rate",
         "flasky.mail.recording",
         "flasky.mail.replies",
         "flasky.mail.statements",

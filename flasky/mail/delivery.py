@@ -22,6 +22,8 @@ from django.utils import timezone
 
 from flasky.mail.leases import kept
 from flasky.mail.models import Attempt, OutboxMessage, Priority, State
+from flasky.mail.pauses import release_connection
+from flasky.mail.rate import Unlimited, reserve
 from flasky.mail.recording import LOST, Result, alias, one_writer, record, recorder
 from flasky.mail.replies import Reply, Verdict, is_about_too_many_recipients, retry_hint
 from flasky.mail.statements import count_each
@@ -48,24 +50,54 @@ def deliver_due(stop: Callable[[], bool] = lambda: False, delivered: Callable[[]
     relay that is down costs no message an attempt.
     """
     states: Counter[str] = Counter()
+
+    def note(state: str) -> None:
+        states[state] += 1
+        delivered()
+
     if not OutboxMessage.objects.due().exists():
         return states
-    _release_connection()
+    release_connection()
     with borrow() as transport:
-        while not stop():
-            share, priorities = _share(transport.pace)
-            claim = OutboxMessage.objects.claim(share, _me(), one_writer(), priorities) if share else []
-            if not claim:
-                break
-            started = time.monotonic()
-            with closing(deliver(claim, transport, stop)) as ends:
-                for state in ends:
-                    states[state] += 1
-                    delivered()
-            transport.pace = (time.monotonic() - started) / len(claim)
-            del claim  # large mails must not be in memory while the next ones are fetched
-    _release_connection()
+        while _deliver_share(transport, stop, note):
+            pass
+    release_connection()
     return states
+
+
+def _deliver_share(transport: Transport, stop: Callable[[], bool], note: Callable[[str], None]) -> bool:
+    """Deliver one claim; return False if there was none."""
+    share, priorities = _share(transport.pace)
+    if stop() or not share:
+        return False
+    moments = reserve(transport.server.name, share, stop)
+    try:
+        claim = []
+        if moments.count:
+            claim = OutboxMessage.objects.claim(moments.count, _me(), one_writer(), moments.of(priorities))
+        if claim:
+            _deliver_in_time(claim, transport, moments, stop, note)
+        return bool(claim)
+    finally:
+        moments.give_back()
+
+
+def _deliver_in_time(
+    claim: list[OutboxMessage],
+    transport: Transport,
+    moments: Unlimited,
+    stop: Callable[[], bool],
+    note: Callable[[str], None],
+) -> None:
+    """Deliver each message of the claim at its moment; what has none is given back."""
+    started, done = time.monotonic(), 0
+    with closing(deliver(claim, transport, stop)) as ends:
+        for state in ends:
+            note(state)
+            done += 1
+            if done < len(claim) and not moments.wait(stop):
+                break
+    transport.pace = (time.monotonic() - started) / (done or 1)
 
 
 def _share(pace: float) -> tuple[int, list[Priority]]:
@@ -94,12 +126,12 @@ def deliver(
     with kept(token), recorder():
         try:
             # Nobody holds a database connection while waiting for a server that may take its time.
-            _release_connection()
+            release_connection()
             circumstances, started_at = _circumstances(token, transport), timezone.now()
             for replies in transport.deliver_each(claim):
                 result = _result(waiting.popleft(), replies, circumstances | {"started_at": started_at})
                 state = _insist(partial(record, result), stop)
-                _release_connection()
+                release_connection()
                 _log(result)
                 yield state
                 if state == LOST or stop():  # lost together, by a holder who was not heard of for too long
@@ -236,7 +268,7 @@ def _insist(write: Callable[[], T], stop: Callable[[], bool]) -> T:
                     raise
             if pause == 0.05:
                 logger.error("A reply cannot be recorded; trying until it can: %s", error)
-            _release_connection()
+            release_connection()
             time.sleep(pause)
             pause = min(pause * 2, 2)
 
@@ -262,10 +294,3 @@ def next_attempt_at(queued_at: datetime, now: datetime, hint: int | None = None)
 
 def _is_too_old(message: OutboxMessage, now: datetime) -> bool:
     return now - message.queued_at >= timedelta(days=settings.MAIL_GIVE_UP_DAYS)
-
-
-def _release_connection() -> None:
-    """Close the connection, give it back to its pool, or keep it: as the database's settings say of requests."""
-    connection = connections[alias()]
-    if not connection.in_atomic_block:  # inside its caller's transaction it is not ours to close
-        connection.close_if_unusable_or_obsolete()

@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime, timedelta
+from datetime import timezone as zones
 from typing import Any
 
 from django.conf import settings
@@ -555,6 +556,32 @@ class Deliverer(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class RelayQuerySet(models.QuerySet["Relay"]):
+    def free_at(self, server: str) -> tuple[datetime, datetime]:
+        """Return the moment from which the next message may leave, and the moment now, both by the database's clock."""
+        relay = self.filter(server=server[:255])
+        while not (found := relay.values_list("free_at", Now()).first()):
+            self.get_or_create(server=server[:255])
+        return found
+
+    def reserve(self, server: str, free_at: datetime, end: datetime) -> bool:
+        """Move the moment from which the next message may leave; return False if somebody has moved it meanwhile."""
+        return bool(self.filter(server=server[:255], free_at=free_at).update(free_at=end))
+
+
+class Relay(models.Model):
+    """What all who deliver to a relay share; there is none without a limit."""
+
+    server = models.CharField(max_length=255, unique=True)
+    # The next message may leave then. Never just Now(): what SQLite writes for that equals nothing that we could name.
+    free_at = models.DateTimeField(default=datetime(2000, 1, 1, tzinfo=zones.utc))
+
+    objects = RelayQuerySet.as_manager()
+
+    def __str__(self) -> str:
+        return self.server
 
 
 class RelayTroubleQuerySet(models.QuerySet["RelayTrouble"]):
