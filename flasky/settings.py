@@ -312,6 +312,7 @@ MAIL_TRANSPORT = read("MAIL_TRANSPORT", transport("smtp"), transport)
 MAIL_DISPATCHER = read("MAIL_DISPATCHER", dispatcher("threads"), dispatcher)
 CELERY_BROKER_URL = read("CELERY_BROKER_URL", "redis://127.0.0.1:6379/0")  # only with MAIL_DISPATCHER=celery
 MAIL_WORKERS = read("MAIL_WORKERS", 4, whole_number)  # threads, and connections, per process
+MAIL_MAX_CONNECTIONS = read("MAIL_MAX_CONNECTIONS", 0, whole_number)  # of all processes together; 0: no limit
 MAIL_RATE = read("MAIL_RATE", 0, positive_number)  # messages per second, of all processes together; 0: no limit
 MAIL_SWEEP_INTERVAL = 15  # s between two looks for messages that nobody woke us for
 MAIL_STOP_TIMEOUT = 15  # s for the mails on the wire when the process is told to stop

@@ -94,11 +94,16 @@ class _Session(socketserver.StreamRequestHandler):
             self.relay.sessions += 1
             self.relay.open += 1
             self.relay.most_open = max(self.relay.open, self.relay.most_open)
+        self.is_open = True
         try:
             self.talk()
         finally:
-            with self.relay._lock:
-                self.relay.open -= 1
+            self.count_out()
+
+    def count_out(self):
+        with self.relay._lock:
+            self.relay.open -= self.is_open
+            self.is_open = False
 
     def talk(self):
         self.has_sender = self.is_for_somebody = False
@@ -106,6 +111,8 @@ class _Session(socketserver.StreamRequestHandler):
             self.answer("connect", COMMANDS["connect"])
             while line := self.rfile.readline():
                 verb = line.split()[0].decode("ascii", "replace").upper() if line.split() else ""
+                if verb == "QUIT":
+                    self.count_out()  # before the answer: whoever has that may connect anew
                 if verb == "DATA":
                     self.take_content()
                 else:

@@ -54,6 +54,7 @@ def test_the_defaults_are_right(settings):
         ({"EMAIL_TIMEOUT": 0}, "flasky.E006"),
         ({"MAIL_WORKERS": 0}, "flasky.E006"),
         ({"MAIL_RATE": 0.0001}, "flasky.E006"),
+        ({"MAIL_MAX_CONNECTIONS": 10_001}, "flasky.E006"),
         ({"MAIL_WORKERS": 101}, "flasky.E006"),
         ({"MAIL_GIVE_UP_DAYS": 0}, "flasky.E006"),
         ({"MAIL_MAX_SIZE": 1}, "flasky.E006"),

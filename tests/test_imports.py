@@ -23,8 +23,20 @@ ALLOWED = {
     "flasky.mail.wire": set(),
     "flasky.mail.replies": set(),
     "flasky.mail.trouble": {"flasky.mail.replies"},
-    "flasky.mail.transports": {"flasky.mail.transports.base", "flasky.mail.transports.smtp", "flasky.mail.trouble"},
-    "flasky.mail.transports.base": {"flasky.mail.replies", "flasky.mail.trouble", "flasky.mail.wire"},
+    "flasky.mail.transports": {
+        "flasky.mail",
+        "flasky.mail.leases",
+        "flasky.mail.seats",
+        "flasky.mail.transports.base",
+        "flasky.mail.transports.smtp",
+        "flasky.mail.trouble",
+    },
+    "flasky.mail.transports.base": {
+        "flasky.mail.replies",
+        "flasky.mail.seats",
+        "flasky.mail.trouble",
+        "flasky.mail.wire",
+    },
     "flasky.mail.transports.smtp": {
         "flasky.mail.replies",
         "flasky.mail.transports.base",
@@ -34,6 +46,7 @@ ALLOWED = {
     "flasky.mail.recording": {"flasky.mail.models", "flasky.mail.statements"},
     "flasky.mail.leases": {"flasky.mail.models"},
     "flasky.mail.pauses": {"flasky.mail.recording"},
+    "flasky.mail.seats": {"flasky.mail.models"},
     "flasky.mail.rate": {"flasky.mail.models", "flasky.mail.pauses", "flasky.mail.recording"},
     "flasky.mail.delivery": {
         "flasky.mail.leases",
@@ -42,6 +55,7 @@ ALLOWED = {
         "flasky.mail.rate",
         "flasky.mail.recording",
         "flasky.mail.replies",
+        "flasky.mail.seats",
         "flasky.mail.statements",
         "flasky.mail.transports",
     },

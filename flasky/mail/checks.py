@@ -142,6 +142,7 @@ def check_numbers() -> Iterator[checks.CheckMessage]:
         ("MAIL_WORKERS", settings.MAIL_WORKERS, 1, 100, "threads"),
         ("MAIL_GIVE_UP_DAYS", settings.MAIL_GIVE_UP_DAYS, 1, 365, "days"),
         ("MAIL_READY_AGE", settings.MAIL_READY_AGE, 0, 30 * 86400, "seconds"),
+        ("MAIL_MAX_CONNECTIONS", settings.MAIL_MAX_CONNECTIONS or 1, 1, 10_000, "connections"),
         ("MAIL_RATE", settings.MAIL_RATE or 1, 0.001, 100_000, "messages per second"),
         ("MAIL_MAX_SIZE", settings.MAIL_MAX_SIZE, 1000, 1_000_000_000, "bytes"),
     )

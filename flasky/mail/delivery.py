@@ -22,18 +22,20 @@ from django.utils import timezone
 
 from flasky.mail.leases import kept
 from flasky.mail.models import Attempt, OutboxMessage, Priority, State
-from flasky.mail.pauses import release_connection
+from flasky.mail.pauses import pause, release_connection
 from flasky.mail.rate import Unlimited, reserve
 from flasky.mail.recording import LOST, Result, alias, one_writer, record, recorder
 from flasky.mail.replies import Reply, Verdict, is_about_too_many_recipients, retry_hint
+from flasky.mail.seats import allow_fewer
 from flasky.mail.statements import count_each
-from flasky.mail.transports import Transport, TransportUnavailable, borrow
+from flasky.mail.transports import NoSeat, Transport, TransportUnavailable, borrow, new_transport
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 CLAIM_LIMIT = 50  # messages
 CLAIM_SECONDS = 1  # s of one connection's work
+SEAT_PAUSE = 1  # s, more or less, between two looks for a connection that may be opened
 
 # s. The next pause is the first that is longer than the message's age: quick at first, then minutes, then hours.
 RETRY_PAUSES = (5, 15, 60, 5 * 60, 15 * 60, 3600, 3 * 3600, 6 * 3600)
@@ -55,12 +57,22 @@ def deliver_due(stop: Callable[[], bool] = lambda: False, delivered: Callable[[]
         states[state] += 1
         delivered()
 
-    if not OutboxMessage.objects.due().exists():
-        return states
-    release_connection()
-    with borrow() as transport:
-        while _deliver_share(transport, stop, note):
+    while OutboxMessage.objects.due().exists():
+        release_connection()
+        try:
+            with borrow() as transport:
+                while not transport.must_leave and _deliver_share(transport, stop, note):
+                    pass
+            if stop() or not transport.must_leave:
+                break
+        except NoSeat:
             pass
+        except TransportUnavailable as trouble:
+            if not (trouble.is_crowded and allow_fewer(new_transport().server.name, str(trouble))):
+                raise
+        pause(SEAT_PAUSE * random.uniform(0.5, 1.5), stop)
+        if stop():
+            break
     release_connection()
     return states
 
@@ -98,6 +110,8 @@ def _deliver_in_time(
             if done < len(claim) and not moments.wait(stop):
                 break
     transport.pace = (time.monotonic() - started) / (done or 1)
+    if transport.seat:
+        transport.seat.has_delivered = True
 
 
 def _share(pace: float) -> tuple[int, list[Priority]]:

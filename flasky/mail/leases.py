@@ -1,11 +1,12 @@
-"""Keep the leases of what this process is delivering right now, however long the relay takes."""
+"""Keep the leases of what this process holds right now, however long the relay takes."""
 
 import contextlib
 import logging
 import os
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from django.conf import settings
 from django.db import connections
@@ -14,50 +15,56 @@ from flasky.mail.models import OutboxMessage
 
 logger = logging.getLogger(__name__)
 
-_held: set[uuid.UUID] = set()
-_lock = threading.Lock()
-_keeper: threading.Thread | None = None
+
+class Keeper:
+    """Renew all that is held, again and again, in a thread that ends when there was nothing to renew."""
+
+    def __init__(self, what: str, renew: Callable[[set[uuid.UUID]], Any], pause: Callable[[], float]) -> None:
+        self._what, self._renew, self._pause = what, renew, pause
+        self._forget()
+        if hasattr(os, "register_at_fork"):  # not on Windows
+            os.register_at_fork(after_in_child=self._forget)
+
+    def _forget(self) -> None:
+        """Begin with nothing: what the parent of a forked process holds is the parent's."""
+        self._held: set[uuid.UUID] = set()
+        self._lock, self._thread_runs = threading.Lock(), False
+
+    def hold(self, token: uuid.UUID) -> None:
+        with self._lock:
+            self._held.add(token)
+            if not self._thread_runs:
+                self._thread_runs = True
+                threading.Thread(target=self._run, name=f"{self._what}-keeper", daemon=True).start()
+
+    def let_go(self, token: uuid.UUID) -> None:
+        with self._lock:
+            self._held.discard(token)
+
+    def _run(self) -> None:
+        while True:
+            threading.Event().wait(self._pause())
+            with self._lock:
+                tokens = set(self._held)
+                if not tokens:
+                    self._thread_runs = False
+                    return
+            try:
+                self._renew(tokens)
+            except Exception:  # the database is away: the next round may still be in time
+                logger.exception("The leases of %s %ss could not be renewed.", len(tokens), self._what)
+            finally:
+                connections.close_all()
+
+
+_claims = Keeper("claim", lambda tokens: OutboxMessage.objects.renew(tokens), lambda: settings.MAIL_LEASE / 3)
 
 
 @contextlib.contextmanager
 def kept(token: uuid.UUID) -> Iterator[None]:
     """Renew the lease of the claim with this token while the block runs."""
-    global _keeper
-    with _lock:
-        _held.add(token)
-        if _keeper is None:
-            _keeper = threading.Thread(target=_renew_while_held, name="lease-keeper", daemon=True)
-            _keeper.start()
+    _claims.hold(token)
     try:
         yield
     finally:
-        with _lock:
-            _held.discard(token)
-
-
-def _renew_while_held() -> None:
-    """Renew every third of a lease; end when there was nothing to renew."""
-    global _keeper
-    while True:
-        threading.Event().wait(settings.MAIL_LEASE / 3)
-        with _lock:
-            tokens = set(_held)
-            if not tokens:
-                _keeper = None
-                return
-        try:
-            OutboxMessage.objects.renew(tokens)
-        except Exception:  # the database is away: the next round may still be in time
-            logger.exception("The leases of %s claims could not be renewed.", len(tokens))
-        finally:
-            connections.close_all()
-
-
-def _forget_the_parents_keeper() -> None:
-    global _keeper, _lock
-    _keeper, _lock = None, threading.Lock()
-    _held.clear()
-
-
-if hasattr(os, "register_at_fork"):  # not on Windows
-    os.register_at_fork(after_in_child=_forget_the_parents_keeper)
+        _claims.let_go(token)

@@ -18,6 +18,9 @@ MAX_PERSON = 150  # characters
 CLAIM_SIZE = 1_000_000  # bytes of content in one claim, so that large mails are not all in memory at once
 SIGNS_MISSED = 4  # looks in a row without a sign of life until a process counts as silent
 PRUNING = 100  # the slot of the tally that those who prune write to; those who deliver have lower ones
+SAME_CROWD = 2  # s within which several refusals for too many connections count as one
+CALM = 60  # s without such a refusal until one connection more is allowed
+LONG_AGO = datetime(2000, 1, 1, tzinfo=zones.utc)
 BATCH = 1000  # messages in one short transaction: others must be able to write in between
 
 
@@ -570,18 +573,89 @@ class RelayQuerySet(models.QuerySet["Relay"]):
         """Move the moment from which the next message may leave; return False if somebody has moved it meanwhile."""
         return bool(self.filter(server=server[:255], free_at=free_at).update(free_at=end))
 
+    def connections(self, server: str, limit: int) -> int:
+        """Return how many connections may be open now."""
+        lowered = self.filter(server=server[:255]).values_list("allowed", flat=True).first()
+        return min(limit, lowered or limit)
+
+    def allow_fewer(self, server: str, limit: int, in_use: int) -> tuple[int, int]:
+        """Halve the connections that may be open; return how many it were and are.
+
+        Those who meet the same crowd, within seconds, halve it once.
+        """
+        relay, _ = self.get_or_create(server=server[:255])
+        before = min(limit, relay.allowed or limit)
+        after = max(1, min(before, in_use + 1) // 2)
+        same_crowd = Now() - timedelta(seconds=SAME_CROWD)
+        unchanged = self.filter(pk=relay.pk, allowed=relay.allowed, allowed_since__lt=same_crowd)
+        return before, after if unchanged.update(allowed=after, allowed_since=Now()) else before
+
+    def allow_one_more(self, server: str, limit: int) -> None:
+        """Do so if a while has passed since the last change."""
+        calm = self.filter(server=server[:255], allowed__lt=limit, allowed_since__lt=Now() - timedelta(seconds=CALM))
+        calm.update(allowed=models.F("allowed") + 1, allowed_since=Now())
+
 
 class Relay(models.Model):
     """What all who deliver to a relay share; there is none without a limit."""
 
     server = models.CharField(max_length=255, unique=True)
     # The next message may leave then. Never just Now(): what SQLite writes for that equals nothing that we could name.
-    free_at = models.DateTimeField(default=datetime(2000, 1, 1, tzinfo=zones.utc))
+    free_at = models.DateTimeField(default=LONG_AGO)
+    allowed = models.PositiveSmallIntegerField(null=True, blank=True)  # connections; none: as many as the setting says
+    allowed_since = models.DateTimeField(default=LONG_AGO)
 
     objects = RelayQuerySet.as_manager()
 
     def __str__(self) -> str:
         return self.server
+
+
+class SeatQuerySet(models.QuerySet["Seat"]):
+    def take(self, server: str, allowed: int, token: uuid.UUID, holder: str) -> bool:
+        """Take one of the seats that are allowed, by the database's clock; return False if all are taken."""
+        seats = self.filter(server=server[:255], number__lt=allowed)
+        free = seats.filter(lease_expires_at__lt=Now()).order_by("number")
+        while not seats._take_one(list(free.values_list("pk", flat=True)), token, holder):
+            if seats.count() >= allowed:
+                return False
+            missing = [Seat(server=server[:255], number=number) for number in range(allowed)]
+            Seat.objects.using(self.db).bulk_create(missing, ignore_conflicts=True)
+        return True
+
+    def _take_one(self, keys: list[int], token: uuid.UUID, holder: str) -> bool:
+        changes = {"token": token, "holder": holder[:255], "lease_expires_at": _end_of_lease()}
+        return any(self.filter(pk=key, lease_expires_at__lt=Now()).update(**changes) for key in keys)
+
+    def leave(self, token: uuid.UUID) -> None:
+        self.filter(token=token).update(token=None, lease_expires_at=LONG_AGO)
+
+    def renew(self, tokens: set[uuid.UUID]) -> None:
+        self.filter(token__in=tokens).update(lease_expires_at=_end_of_lease())
+
+    def numbers(self, tokens: set[uuid.UUID]) -> dict[uuid.UUID | None, int]:
+        return dict(self.filter(token__in=tokens).values_list("token", "number"))
+
+    def in_use(self, server: str) -> int:
+        return self.filter(server=server[:255], lease_expires_at__gte=Now()).count()
+
+
+class Seat(models.Model):
+    """A connection that may be open to a relay; it is free when its lease is over."""
+
+    server = models.CharField(max_length=255)
+    number = models.PositiveSmallIntegerField()
+    token = models.UUIDField(null=True, blank=True)
+    holder = models.CharField(max_length=255, blank=True)  # host, process
+    lease_expires_at = models.DateTimeField(default=LONG_AGO)
+
+    objects = SeatQuerySet.as_manager()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["server", "number"], name="outbox_seat")]
+
+    def __str__(self) -> str:
+        return f"{self.server}, {self.number}"
 
 
 class RelayTroubleQuerySet(models.QuerySet["RelayTrouble"]):

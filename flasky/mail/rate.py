@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db import DatabaseError
+from django.db import Error as DatabaseFailure
 
 from flasky.mail.models import Priority, Relay
 from flasky.mail.pauses import pause
@@ -66,7 +66,7 @@ class Moments(Unlimited):
     def give_back(self) -> None:
         """Let others have what is left, if nobody has reserved the moments after them."""
         if self._left:
-            with contextlib.suppress(DatabaseError), one_writer():  # then they are lost
+            with contextlib.suppress(DatabaseFailure), one_writer():  # then they are lost
                 end = self._end - timedelta(seconds=self._left * self._step)
                 Relay.objects.reserve(self._server, self._end, end)
             self._left = 0

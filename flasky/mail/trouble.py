@@ -12,6 +12,10 @@ from flasky.mail.replies import Reply, Verdict
 class TransportUnavailable(Exception):
     """The transport cannot be reached or does not let us in; no message is to blame."""
 
+    def __init__(self, reason: str, is_crowded: bool = False) -> None:
+        super().__init__(reason)
+        self.is_crowded = is_crowded  # the server closes the channel (421), perhaps because too many are open
+
 
 def explain(error: Exception) -> str:
     """Return what `error` means, with the setting to look at. Of our credentials it names the settings only."""

@@ -4,16 +4,21 @@ import contextlib
 import os
 import threading
 from collections.abc import Iterator
+from uuid import UUID
 
 from django.conf import settings
 from django.core.mail import get_connection
 from django.core.mail.backends.smtp import EmailBackend as SmtpEmailBackend
 
-from flasky.mail.transports.base import Server, Transport
+from flasky.mail import seats
+from flasky.mail.leases import Keeper
+from flasky.mail.seats import NoSeat
+from flasky.mail.transports.base import KEEP_SEAT, Server, Transport
 from flasky.mail.transports.smtp import SmtpTransport
 from flasky.mail.trouble import TransportUnavailable
 
 __all__ = [
+    "NoSeat",
     "Server",
     "SmtpTransport",
     "Transport",
@@ -36,23 +41,45 @@ _keeping = threading.Lock()
 
 
 @contextlib.contextmanager
-def borrow() -> Iterator[Transport]:
-    """Lend an open transport, one that was kept if there is one. Raise TransportUnavailable."""
+def borrow(limited: bool = True) -> Iterator[Transport]:
+    """Lend an open transport, one that was kept if there is one. Raise TransportUnavailable.
+
+    Raise NoSeat if MAIL_MAX_CONNECTIONS are open and this one is to be among them.
+    """
     transport = _take_kept() or new_transport()
-    transport.open()
-    with _keeping:
-        _lent.add(transport)
     try:
+        if limited and not transport.seat:
+            _seat(transport)
+        transport.open()
+        with _keeping:
+            _lent.add(transport)
         yield transport
     except BaseException:
-        transport.close()
+        _end(transport)
         raise
     else:
-        with _keeping:
-            _kept.append(transport)
+        if transport.must_leave:
+            _end(transport)
+        else:
+            with _keeping:
+                _kept.append(transport)
     finally:
         with _keeping:
             _lent.discard(transport)
+
+
+def _seat(transport: Transport) -> None:
+    """Take a seat for the connection that will be opened."""
+    transport.seat = seats.take(transport.server.name)
+    if transport.seat:
+        _seat_keeper.hold(transport.seat.token)
+
+
+def _end(transport: Transport) -> None:
+    transport.close()
+    if transport.seat:
+        _seat_keeper.let_go(transport.seat.token)
+        seats.leave(transport.seat)
 
 
 def abort_lent() -> None:
@@ -67,9 +94,9 @@ def _take_kept() -> Transport | None:
     while True:
         with _keeping:
             transport = _kept.pop() if _kept else None
-        if transport is None or not transport.is_worn():
+        if transport is None or not (transport.is_worn() or transport.must_leave):
             return transport
-        transport.close()
+        _end(transport)
 
 
 def close_kept(idle_only: bool = False) -> None:
@@ -78,7 +105,15 @@ def close_kept(idle_only: bool = False) -> None:
         closing = [transport for transport in _kept if not idle_only or transport.is_worn()]
         _kept[:] = [transport for transport in _kept if transport not in closing]
     for transport in closing:
-        transport.close()
+        _end(transport)
+
+
+def _renew_seats(tokens: set[UUID]) -> None:
+    close_kept(idle_only=True)
+    seats.renew(tokens)
+
+
+_seat_keeper = Keeper("seat", _renew_seats, lambda: min(settings.MAIL_LEASE / 3, KEEP_SEAT))
 
 
 def _forget_the_parents_connections() -> None:

@@ -12,12 +12,15 @@ from anymail.exceptions import AnymailError
 from django.conf import settings
 
 from flasky.mail.replies import Reply, Verdict, provider_verdict
+from flasky.mail.seats import TakenSeat
 from flasky.mail.trouble import TransportUnavailable, advise, explain
 from flasky.mail.wire import rebuild
 
 logger = logging.getLogger(__name__)
 
 KEEP_IDLE = 30  # s until a kept connection is closed
+KEEP_SEAT = 5  # s, if others wait for it
+CROWDED = 421  # service not available, closing the channel (RFC 5321, section 4.2.3)
 KEEP_MAILS = 100  # mails after which a connection is renewed
 
 
@@ -38,6 +41,7 @@ class Transport:
         self.mails = 0
         self.idle_since = time.monotonic()
         self.aborted = False
+        self.seat: TakenSeat | None = None  # if the number of connections is limited
         self.pace = 1.0  # s for a message, as lately measured by whoever delivers
 
     @property
@@ -50,7 +54,7 @@ class Transport:
             self._connect()
         except (OSError, smtplib.SMTPException, UnicodeError) as error:
             self.close()
-            raise TransportUnavailable(explain(error)) from error
+            raise TransportUnavailable(explain(error), getattr(error, "smtp_code", 0) == CROWDED) from error
 
     def _connect(self) -> bool:
         """Return whether that was not done yet."""
@@ -69,7 +73,12 @@ class Transport:
         self.aborted = True
 
     def is_worn(self) -> bool:
-        return self.mails >= KEEP_MAILS or time.monotonic() - self.idle_since > KEEP_IDLE
+        keep_idle = KEEP_SEAT if self.seat else KEEP_IDLE
+        return self.mails >= KEEP_MAILS or time.monotonic() - self.idle_since > keep_idle
+
+    @property
+    def must_leave(self) -> bool:
+        return self.seat is not None and self.seat.must_leave
 
     def deliver_each(self, messages: Sequence[Any]) -> Iterator[dict[str, Reply]]:
         """Hand over outbox messages one by one, in their order, and yield the replies to each.

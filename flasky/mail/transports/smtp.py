@@ -9,7 +9,7 @@ from typing import Any
 from django.conf import settings
 
 from flasky.mail.replies import Reply, Verdict
-from flasky.mail.transports.base import Server, Transport
+from flasky.mail.transports.base import CROWDED, Server, Transport
 from flasky.mail.trouble import TransportUnavailable, advise, explain
 
 QUIT_TIMEOUT = 1  # s; a server that does not say goodbye must not keep us
@@ -209,7 +209,8 @@ class SmtpTransport(Transport):
         code, text = answer
         reply = Reply.to(command, code, text.decode("utf-8", "replace"))
         if reply.verdict == Verdict.UNAVAILABLE:
-            raise TransportUnavailable(f"{self.server.name} answered {reply.text}. {advise(reply)}")
+            sentence = f"{self.server.name} answered {reply.text}. {advise(reply)}"
+            raise TransportUnavailable(sentence, is_crowded=code == CROWDED)
         return reply
 
     def _leave_ready(self, replies: dict[str, Reply]) -> None:

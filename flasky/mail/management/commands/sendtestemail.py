@@ -65,7 +65,7 @@ class Command(BaseCommand):
         self.show_server(new_transport().server)
         started = time.monotonic()
         try:
-            with borrow() as transport:
+            with borrow(limited=False) as transport:
                 replies = transport.deliver(message)
         except TransportUnavailable as trouble:
             raise CommandError(str(trouble)) from None
