@@ -64,7 +64,10 @@ def whole_number(value):
 
 
 def positive_number(value):
-    number = float(value) if value.isascii() else -1
+    try:
+        number = float(value)
+    except ValueError:
+        number = -1
     if not 0 <= number < float("inf"):
         raise ValueError("a number that is not negative, such as 20 or 0.5")
     return number

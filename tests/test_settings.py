@@ -142,6 +142,7 @@ def test_the_log_has_lines_or_json(run):
         ("MAIL_TIMEOUT", "-1", "a whole number"),
         ("MAIL_WORKERS", "4.5", "a whole number"),
         ("MAIL_RATE", "-1", "a number that is not negative, such as 20 or 0.5"),
+        ("MAIL_RATE", "ten", "a number that is not negative, such as 20 or 0.5"),
         ("MAIL_RATE", "nan", "a number that is not negative, such as 20 or 0.5"),
         ("MAIL_RATE", "1e999", "a number that is not negative, such as 20 or 0.5"),
         ("MAIL_USE_TLS", "ture", "True or False"),
