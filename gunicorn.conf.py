@@ -2,10 +2,11 @@
 
 from typing import Any
 
-bind = "127.0.0.1:8000"
+# No bind: gunicorn listens at 127.0.0.1:8000, or at 0.0.0.0:$PORT where a platform sets PORT.
 workers = 2
 threads = 4
 graceful_timeout = 30  # s for requests and for the mails that are on the wire
+control_socket_disable = True  # it would need a home directory to write to
 
 
 def post_worker_init(worker: Any) -> None:
