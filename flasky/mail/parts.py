@@ -18,8 +18,9 @@ from mimetypes import guess_extension
 from typing import Any, TypeVar
 from urllib.parse import unquote
 
+from flasky.mail.headers import WIRE_POLICY
 from flasky.mail.models import Action, Attempt, Door, OutboxMessage
-from flasky.mail.wire import WIRE_POLICY, other_parts
+from flasky.mail.wire import other_parts
 
 SHOWN = 200_000  # characters of a text, of the headers or of a source on a page
 EMBEDDED = 20_000_000  # bytes of images in an HTML body: a mail can show one image a thousand times

@@ -6,26 +6,27 @@ import re
 import secrets
 from collections.abc import Iterator
 from email import message_from_bytes, policy
+from email.generator import BytesGenerator
 from email.message import EmailMessage as ParsedEmail
-from email.message import MIMEPart
+from email.message import Message, MIMEPart
 from email.mime.base import MIMEBase
 from email.utils import format_datetime, make_msgid, parseaddr
+from io import BytesIO
 from typing import Any
 
 from django.conf import settings
 from django.core.mail import BadHeaderError, EmailMessage, EmailMultiAlternatives
-from django.core.mail.message import forbid_multi_line_headers, sanitize_address
 from django.utils import timezone
+
+from flasky.mail.headers import encoded_address, header_line
 
 MAX_ADDRESS = 254  # characters (RFC 5321, section 4.5.3.1.3, less the angle brackets)
 MAX_MESSAGE_ID = 255  # characters
 MAX_EVENT = 100  # characters
 MAX_LINE = 998  # bytes (RFC 5322, section 2.1.1)
-MAX_UNFOLDED = 78  # characters in a line of the header (ditto)
 
 HEADER_NAME = re.compile("[!-9;-~]+")
 LINE_BREAK = re.compile("[\n\r\v\f\x1c-\x1e]")
-WIRE_POLICY = policy.compat32.clone(linesep="\r\n")
 
 # `ann@example.com`, `Ann <ann@example.com>`: nearly all addresses need no parser, which is slow.
 _ATOM, _LABEL = r"[\w!#$%&'*+/=?^`{|}~-]+", r"[A-Za-z0-9-]{1,63}"
@@ -109,7 +110,13 @@ def wire_form(email: EmailMessage) -> tuple[bytes, str]:
     if bodies := plain_bodies(email):
         return written(headers, bodies), next(value for name, value in headers if name.lower() == "message-id")
     message = email.message()
-    return message.as_bytes(linesep="\r\n"), str(message["Message-ID"])  # type: ignore[call-arg]
+    return as_bytes(message), str(message["Message-ID"])
+
+
+def as_bytes(message: Message) -> bytes:
+    content = BytesIO()
+    BytesGenerator(content, mangle_from_=False).flatten(message, linesep="\r\n")
+    return content.getvalue()
 
 
 def header_values(email: EmailMessage) -> Iterator[tuple[str, str]]:
@@ -169,21 +176,12 @@ def part_header(mimetype: str, text: bytes) -> str:
     return "\r\n".join((*lines, ""))
 
 
-def header_line(name: str, value: str) -> str:
-    if len(name) + len(value) <= MAX_UNFOLDED - len(": ") and value.isascii() and value.isprintable():
-        return f"{name}: {value}\r\n"
-    return WIRE_POLICY.fold(*forbid_multi_line_headers(name, value, "utf-8"))
-
-
 def envelope_address(address: str, encoding: Any = None) -> str:
     """Return the bare address as SMTP gets it, the domain in its ASCII form."""
     if plain := PLAIN_ADDRESS.fullmatch(str(address)):
         bare = plain[1] or plain[2]
     else:
-        try:
-            bare = parseaddr(sanitize_address(address, encoding or settings.DEFAULT_CHARSET))[1]
-        except (AttributeError, IndexError, TypeError) as error:  # what Django's parser makes of "Ann <>"
-            raise ValueError(f"{address!r} is not a mail address.") from error
+        bare = parseaddr(encoded_address(str(address), encoding or settings.DEFAULT_CHARSET))[1]
     local_part, at, domain = bare.rpartition("@")
     if not (at and local_part and all(domain.split("."))) or any(map(str.isspace, bare)):
         raise ValueError(f"{address!r} is not a mail address: a name, an @ and a domain are needed.")
