@@ -74,7 +74,8 @@ def add(model: type[models.Model], keys: dict[str, Any], amounts: dict[str, int]
 def _insertion(
     connection: Any, model: type[models.Model], names: tuple[str, ...], rows: Sequence[Sequence[Any]]
 ) -> tuple[str, list[Any]]:
-    head, places = _parts_of_insertion(model, names, connection.ops.binary_placeholder_sql(b""))
+    binary_place = "_binary %s" if connection.vendor == "mysql" else "%s"  # or it would be read as text
+    head, places = _parts_of_insertion(model, names, binary_place)
     values = [value for row in rows for value in _prepared(connection, _fields(model, names), row)]
     return f"{head} VALUES {', '.join([places] * len(rows))}", values
 
