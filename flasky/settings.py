@@ -9,6 +9,8 @@ from pathlib import Path
 
 import environ
 
+from flasky.mailers import OUTBOX, error_mail_handler, mail_goes_to, people, relay_is_named
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 # --- Reading the environment -------------------------------------------------------------------------------------
@@ -310,7 +312,7 @@ def dispatcher(name):
 
 
 # Every mail is stored first; MAIL_TRANSPORT is the e-mail backend that takes it out of the outbox.
-EMAIL_BACKEND = "flasky.mail.backend.OutboxEmailBackend"
+globals().update(mail_goes_to(OUTBOX))
 MAIL_TRANSPORT = read("MAIL_TRANSPORT", transport("smtp"), transport)
 MAIL_DISPATCHER = read("MAIL_DISPATCHER", dispatcher("threads"), dispatcher)
 CELERY_BROKER_URL = read("CELERY_BROKER_URL", "redis://127.0.0.1:6379/0")  # only with MAIL_DISPATCHER=celery
@@ -326,19 +328,20 @@ MAIL_LEASE = 60  # s for which a claim is safe from others; renewed while its ho
 MAIL_GIVE_UP_DAYS = read("MAIL_GIVE_UP_DAYS", 5, whole_number)  # days of temporary refusals until a message fails
 MAIL_MAX_SIZE = read("MAIL_MAX_SIZE", 25_000_000, whole_number)  # bytes on the wire, attachments included
 
-EMAIL_HOST = read("MAIL_SERVER", "localhost")
-EMAIL_PORT = read("MAIL_PORT", 25, whole_number)
-EMAIL_USE_TLS = read("MAIL_USE_TLS", False, switch)
-EMAIL_USE_SSL = read("MAIL_USE_SSL", False, switch)
-EMAIL_HOST_USER = read("MAIL_USERNAME", "")
-EMAIL_HOST_PASSWORD = read("MAIL_PASSWORD", "")
-EMAIL_TIMEOUT = read("MAIL_TIMEOUT", 30, whole_number)  # s, to connect and for each reply
-EMAIL_FILE_PATH = BASE_DIR / "sent-mail"  # where the transport `file` writes
+MAIL_SERVER = read("MAIL_SERVER", "localhost")
+MAIL_PORT = read("MAIL_PORT", 25, whole_number)
+MAIL_USE_TLS = read("MAIL_USE_TLS", False, switch)
+MAIL_USE_SSL = read("MAIL_USE_SSL", False, switch)
+MAIL_USERNAME = read("MAIL_USERNAME", "")
+MAIL_PASSWORD = read("MAIL_PASSWORD", "")
+MAIL_TIMEOUT = read("MAIL_TIMEOUT", 30, whole_number)  # s, to connect and for each reply
+MAIL_FILE_PATH = BASE_DIR / "sent-mail"  # where the transport `file` writes
+globals().update(relay_is_named(globals()))
 
 FLASKY_ADMIN = read("FLASKY_ADMIN", [], addresses)
 FLASKY_MAIL_SUBJECT_PREFIX = read("FLASKY_MAIL_SUBJECT_PREFIX", "[Flasky]")
 FLASKY_MAIL_SENDER = read("FLASKY_MAIL_SENDER", "Flasky Admin <flasky@example.com>")
-ADMINS = MANAGERS = [("", address) for address in FLASKY_ADMIN]
+ADMINS = MANAGERS = people(FLASKY_ADMIN)
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = FLASKY_MAIL_SENDER
 EMAIL_SUBJECT_PREFIX = f"{FLASKY_MAIL_SUBJECT_PREFIX} "  # for mail_admins() and mail_managers()
 
@@ -350,7 +353,7 @@ ANYMAIL = {
     name.removeprefix("ANYMAIL_"): {"true": True, "false": False}.get(value.lower(), value)
     for name, value in environ.Env.ENVIRON.items()
     if name.startswith("ANYMAIL_") and value
-} | {"REQUESTS_TIMEOUT": EMAIL_TIMEOUT}  # s
+} | {"REQUESTS_TIMEOUT": MAIL_TIMEOUT}  # s
 
 # --- Logging -----------------------------------------------------------------------------------------------------
 
@@ -368,11 +371,7 @@ LOGGING = {
     },
     "handlers": {
         "stderr": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT},
-        "mail_admins": {
-            "class": "django.utils.log.AdminEmailHandler",
-            "level": "ERROR",
-            "filters": ["debug_is_off"],
-        },
+        "mail_admins": {**error_mail_handler(), "level": "ERROR", "filters": ["debug_is_off"]},
     },
     "filters": {"debug_is_off": {"()": "django.utils.log.RequireDebugFalse"}},
     "root": {"handlers": ["stderr"], "level": "INFO"},

@@ -10,6 +10,7 @@ from django.core import mail
 from playwright.sync_api import Error, sync_playwright
 
 from flasky.mail import transports
+from flasky.mailers import OUTBOX, mail_goes_to
 from tests.browser import FLAGS, another_host, chromium
 from tests.smtp_server import SmtpServer
 
@@ -27,7 +28,12 @@ def nothing_left_over():
 @pytest.fixture(autouse=True)
 def mail_goes_through_the_outbox(settings):
     """Django's test runner puts locmem in its place, and tests would bypass it without a word."""
-    settings.EMAIL_BACKEND = "flasky.mail.backend.OutboxEmailBackend"
+    all_mail_goes_to(settings, OUTBOX)
+
+
+def all_mail_goes_to(settings, backend):
+    for name, value in mail_goes_to(backend).items():
+        setattr(settings, name, value)
 
 
 @pytest.fixture
@@ -45,9 +51,9 @@ def relay(smtp_server, settings):
 
 def use_relay(settings, server, **options):
     settings.MAIL_TRANSPORT = "django.core.mail.backends.smtp.EmailBackend"
-    settings.EMAIL_HOST = options.pop("host", "127.0.0.1")
-    settings.EMAIL_PORT = server.port
-    settings.EMAIL_TIMEOUT = 10
+    settings.MAIL_SERVER = options.pop("host", "127.0.0.1")
+    settings.MAIL_PORT = server.port
+    settings.MAIL_TIMEOUT = 10
     for name, value in options.items():
         setattr(settings, name, value)
 

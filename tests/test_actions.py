@@ -10,6 +10,7 @@ from flasky.mail import actions
 from flasky.mail.actions import OFFERS, Decision, last_action, left_out, perform, possible
 from flasky.mail.models import OutboxMessage, State
 from tests.actors import ACCEPTED, REFUSED, claim, end
+from tests.conftest import all_mail_goes_to
 
 pytestmark = pytest.mark.django_db
 
@@ -240,7 +241,7 @@ def test_what_is_forwarded_goes_to_the_person_alone():
 
 def test_mail_that_bypasses_the_outbox_is_forwarded_too(settings, mailoutbox):
     message = store(State.SENT)
-    settings.EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
+    all_mail_goes_to(settings, settings.TRANSPORTS["locmem"])
     assert do("forward", message).done == 1
     assert [email.to for email in mailoutbox] == [["ann@example.com"]]
     assert done_to(message) == [("forwarded", "Ann", None)]

@@ -4,13 +4,14 @@ from datetime import datetime, timedelta
 
 import pytest
 from django.core import mail
-from django.core.mail import EmailMessage, get_connection, mail_admins, send_mail
+from django.core.mail import EmailMessage, mail_admins, send_mail
 from django.db import DatabaseError, connection, transaction
 from django.db.transaction import TransactionManagementError
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from flasky.mail import dispatchers
+from flasky.mail.backend import OutboxEmailBackend
 from flasky.mail.models import OutboxMessage, State
 
 pytestmark = pytest.mark.django_db
@@ -87,7 +88,7 @@ def test_a_time_without_a_time_zone_is_refused(moment):
 
 def test_a_batch_is_stored_whole_or_not_at_all():
     with pytest.raises(ValueError, match="newlines"):
-        get_connection().send_messages([an_email(), an_email("line\nbreak")])
+        OutboxEmailBackend().send_messages([an_email(), an_email("line\nbreak")])
     assert not OutboxMessage.objects.exists()
 
 
@@ -108,14 +109,14 @@ def second_fails():
 @pytest.mark.django_db(transaction=True)
 def test_a_batch_that_fails_halfway_leaves_nothing(second_fails, wakes):
     with pytest.raises(DatabaseError):
-        get_connection().send_messages([an_email("One"), an_email("Two")])
+        OutboxEmailBackend().send_messages([an_email("One"), an_email("Two")])
     assert not OutboxMessage.objects.exists()
     assert wakes == []
 
 
 def test_a_failure_that_is_to_be_silent_leaves_the_callers_transaction_usable(second_fails):
     with transaction.atomic():
-        assert get_connection(fail_silently=True).send_messages([an_email("One"), an_email("Two")]) == 0
+        assert OutboxEmailBackend(fail_silently=True).send_messages([an_email("One"), an_email("Two")]) == 0
         an_email("Three").send()
     assert [message.subject for message in OutboxMessage.objects.all()] == ["Three"]
 
@@ -123,7 +124,7 @@ def test_a_failure_that_is_to_be_silent_leaves_the_callers_transaction_usable(se
 def test_another_failure_ends_the_callers_transaction_as_that_of_any_save_does(second_fails):
     with transaction.atomic():
         with pytest.raises(DatabaseError):
-            get_connection().send_messages([an_email("One"), an_email("Two")])
+            OutboxEmailBackend().send_messages([an_email("One"), an_email("Two")])
         with pytest.raises(TransactionManagementError):
             an_email("Three").send()
         transaction.set_rollback(True)
@@ -139,18 +140,18 @@ def statements(action):
 @pytest.mark.django_db(transaction=True)
 def test_storing_asks_the_database_for_no_more_than_it_must():
     """One INSERT is a transaction by itself."""
-    batch = [an_email("One"), an_email("Two")]
+    batch, silent = [an_email("One"), an_email("Two")], OutboxEmailBackend(fail_silently=True)
     assert statements(an_email().send) == ["INSERT"]
-    assert statements(lambda: get_connection().send_messages(batch)) == ["BEGIN", "INSERT", "INSERT", "COMMIT"]
-    assert statements(lambda: get_connection().send_messages([])) == []
+    assert statements(lambda: OutboxEmailBackend().send_messages(batch)) == ["BEGIN", "INSERT", "INSERT", "COMMIT"]
+    assert statements(lambda: OutboxEmailBackend().send_messages([])) == []
     with transaction.atomic():
         assert statements(an_email().send) == ["INSERT"]
-        assert statements(lambda: an_email().send(fail_silently=True)) == ["SAVEPOINT", "INSERT", "RELEASE"]
+        assert statements(lambda: silent.send_messages([an_email()])) == ["SAVEPOINT", "INSERT", "RELEASE"]
 
 
 def test_an_email_to_nobody_is_not_stored():
     nobody = EmailMessage("Hi", "Hello", "a@example.com", [])
-    assert get_connection().send_messages([nobody]) == 0
+    assert OutboxEmailBackend().send_messages([nobody]) == 0
     assert not OutboxMessage.objects.exists()
 
 

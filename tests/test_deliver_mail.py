@@ -91,7 +91,7 @@ def test_what_is_due_is_delivered_and_counted(relay, output):
 
 
 def test_nothing_to_do_is_a_success(settings, output):
-    settings.MAIL_TRANSPORT, settings.EMAIL_PORT = settings.TRANSPORTS["smtp"], 1
+    settings.MAIL_TRANSPORT, settings.MAIL_PORT = settings.TRANSPORTS["smtp"], 1
     call_command("deliver_mail")
     assert output() == "0 sent, 0 to be tried again, 0 failed; 0 waiting.\n"
 
@@ -154,7 +154,7 @@ def test_what_is_meant_for_later_waits_and_is_no_error(relay, output):
 
 
 def test_a_relay_that_is_away_is_an_error(settings, output):
-    settings.MAIL_TRANSPORT, settings.EMAIL_PORT = settings.TRANSPORTS["smtp"], 1
+    settings.MAIL_TRANSPORT, settings.MAIL_PORT = settings.TRANSPORTS["smtp"], 1
     store()
     with pytest.raises(CommandError, match=r"connection refused.* Nothing is lost: the mail waits in the outbox\.$"):
         call_command("deliver_mail")
@@ -173,7 +173,7 @@ def test_what_was_sent_before_the_relay_went_away_is_counted(relay, settings, ou
 
 
 def test_a_delivery_ends_the_relays_trouble(relay, settings):
-    server = f"{settings.EMAIL_HOST}:{settings.EMAIL_PORT}"
+    server = f"{settings.MAIL_SERVER}:{settings.MAIL_PORT}"
     RelayTrouble.objects.note(server, "It was away.", timezone.now())
     call_command("deliver_mail")
     assert RelayTrouble.objects.exists()

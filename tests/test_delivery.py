@@ -49,7 +49,7 @@ def test_the_attempt_keeps_when_where_and_what_was_said(relay, settings):
     message = after_delivery(store())
     attempt = message.attempts.get()
     assert attempt.outcome == Attempt.Outcome.ACCEPTED
-    assert attempt.server == f"127.0.0.1:{settings.EMAIL_PORT}"
+    assert attempt.server == f"127.0.0.1:{settings.MAIL_PORT}"
     assert (attempt.secured, attempt.logged_in) == (False, False)
     assert attempt.reply == message.last_reply
     assert attempt.seconds > 0
@@ -139,7 +139,7 @@ def test_no_reply_to_the_whole_message_is_noted_as_a_possible_duplicate(relay):
 
 def test_a_relay_that_is_down_costs_no_message_an_attempt(settings, smtp_server):
     use_relay(settings, smtp_server)
-    settings.EMAIL_PORT = 1
+    settings.MAIL_PORT = 1
     message = store()
     with pytest.raises(TransportUnavailable):
         deliver_due()
@@ -155,7 +155,7 @@ def test_a_relay_that_goes_away_between_two_mails_costs_no_attempt(relay, settin
 
     def open_once(transport):
         original(transport)
-        settings.EMAIL_PORT = 1
+        settings.MAIL_PORT = 1
         transport.backend.port = 1
 
     monkeypatch.setattr(transports.Transport, "open", open_once)

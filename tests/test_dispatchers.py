@@ -38,7 +38,7 @@ def delivery(dispatcher, settings):
         "CELERY_BROKER_URL": settings.CELERY_BROKER_URL,
         "MAIL_TRANSPORT": "smtp",
         "MAIL_SERVER": "127.0.0.1",
-        "MAIL_PORT": str(settings.EMAIL_PORT),
+        "MAIL_PORT": str(settings.MAIL_PORT),
     }
     dispatchers.serve()
     if dispatcher == "celery":
@@ -88,7 +88,7 @@ def test_a_mail_that_was_rolled_back_is_not(relay, delivery):
 
 @pytest.fixture
 def no_relay(settings):
-    settings.MAIL_TRANSPORT, settings.EMAIL_PORT = settings.TRANSPORTS["smtp"], 1
+    settings.MAIL_TRANSPORT, settings.MAIL_PORT = settings.TRANSPORTS["smtp"], 1
 
 
 def test_a_relay_that_is_down_does_not_reach_the_sender(no_relay, delivery, caplog):

@@ -122,7 +122,7 @@ def test_ctrl_c_leaves_nothing_behind(tmp_path):
 
 def test_a_server_that_does_not_let_us_make_a_database(tmp_path):
     blocked = (
-        "import tempfile; tempfile.TemporaryDirectory = lambda **_: __import__('contextlib').nullcontext('/nowhere')"
+        "import tempfile, contextlib; tempfile.TemporaryDirectory = lambda **_: contextlib.nullcontext('/proc/nowhere')"
     )
     finished = run(tmp_path, sabotage=blocked)
     assert finished.returncode == 1

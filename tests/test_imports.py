@@ -12,7 +12,8 @@ ROOT = Path(__file__).parent.parent
 
 # module: what of ours it may import
 ALLOWED = {
-    "flasky.settings": set(),
+    "flasky.settings": {"flasky.mailers"},
+    "flasky.mailers": set(),
     "flasky.celery": {"flasky.mail.dispatchers", "flasky.mail.dispatchers.celery", "flasky.serving"},
     "flasky.logs": {"flasky.request_id"},
     "flasky.request_id": set(),
@@ -21,7 +22,7 @@ ALLOWED = {
     "flasky.mail": set(),  # the door: it imports no models
     "flasky.mail.models": set(),
     "flasky.mail.headers": set(),
-    "flasky.mail.wire": {"flasky.mail.headers"},
+    "flasky.mail.wire": {"flasky.mail.headers", "flasky.mailers"},
     "flasky.mail.replies": set(),
     "flasky.mail.trouble": {"flasky.mail.replies"},
     "flasky.mail.transports": {
@@ -31,6 +32,7 @@ ALLOWED = {
         "flasky.mail.transports.base",
         "flasky.mail.transports.smtp",
         "flasky.mail.trouble",
+        "flasky.mailers",
     },
     "flasky.mail.transports.base": {
         "flasky.mail.replies",
@@ -129,7 +131,7 @@ COMMANDS = {"flasky.mail", "flasky.mail.delivery", "flasky.mail.models", "flasky
     f"flasky.mail.{name}" for name in ("origin", "transports", "trouble", "wire", "worker")
 }
 COMMANDS |= {f"flasky.mail.drill.{name}" for name in ("conductor", "relay", "report", "scratch")}
-COMMANDS |= {"flasky.mail.catalogue", "flasky.mail.proofreading"}
+COMMANDS |= {"flasky.mail.catalogue", "flasky.mail.proofreading", "flasky.mailers"}
 WIRING = {"apps", "urls", "wsgi", "asgi"}  # they join what the others keep apart
 
 

@@ -11,6 +11,8 @@ from django.utils import timezone
 
 from flasky.mail import send_email
 from flasky.mail.models import OutboxMessage
+from flasky.mailers import OUTBOX
+from tests.conftest import all_mail_goes_to
 
 
 @pytest.fixture
@@ -22,7 +24,7 @@ def templates(tmp_path, settings):
 
 @pytest.fixture
 def welcome(templates, settings):
-    settings.EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
+    all_mail_goes_to(settings, settings.TRANSPORTS["locmem"])
     (templates / "welcome.txt").write_text("Welcome, {{ name }}!")
     (templates / "welcome.html").write_text("<p>Welcome, <b>{{ name }}</b>!</p>")
 
@@ -77,7 +79,7 @@ def test_a_missing_twin_is_an_error_at_the_call(templates):
 
 @pytest.mark.django_db
 def test_a_line_break_in_the_subject_is_an_error_at_the_call(welcome, settings):
-    settings.EMAIL_BACKEND = "flasky.mail.backend.OutboxEmailBackend"
+    all_mail_goes_to(settings, OUTBOX)
     with pytest.raises(ValueError, match="newlines"):
         send_email("ann@example.com", "Welcome\nBcc: eve@example.com", "welcome")
 

@@ -42,7 +42,7 @@ def actor(staff):
 def message():
     email = EmailMultiAlternatives("Hi", "Hello", "ann@example.com", ["bob@example.com"])
     email.attach_alternative("<p>Hello</p>", "text/html")
-    email.attach("a.txt", "attached", "text/plain")
+    email.attach("a.txt", "attached\n", "text/plain")
     email.send()
     return email.outbox_message
 
@@ -123,7 +123,7 @@ def test_the_page_leads_on_within_the_admin(viewer, message):
 def test_the_parts_are_what_was_stored(viewer, message):
     assert b"<p>Hello</p>" in viewer.get(address(message, "html/")).content
     assert viewer.get(address(message, "eml/")).content == bytes(message.content)
-    assert viewer.get(address(message, "attachment/1/")).content == b"attached"
+    assert viewer.get(address(message, "attachment/1/")).content == b"attached\r\n"
 
 
 @pytest.mark.parametrize("part", PARTS[1:])

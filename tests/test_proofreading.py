@@ -142,10 +142,8 @@ def test_a_translation_can_be_wrong_on_its_own(found, settings):
 
 def test_a_template_that_cannot_be_compiled(found):
     [sentence] = found(text="Hello\n{% fo %}")
-    assert sentence.startswith(
-        "mail/news.txt cannot be rendered with the sample usual in en: "
-        "TemplateSyntaxError: Invalid block tag on line 2: 'fo'."
-    )
+    assert sentence.startswith("mail/news.txt cannot be rendered with the sample usual in en: TemplateSyntaxError: ")
+    assert "Invalid block tag on line 2: 'fo'." in sentence
 
 
 def test_a_sample_that_fails_is_named(found, settings):

@@ -89,7 +89,7 @@ def relay(request, settings, monkeypatch):
     """A relay that takes commands one by one, and one that takes them in groups."""
     with ScriptedRelay(pipelining=request.param) as relay:
         use_relay(settings, relay)
-        settings.EMAIL_TIMEOUT = 1
+        settings.MAIL_TIMEOUT = 1
         monkeypatch.setattr(transports.smtp, "CONTENT_TIMEOUT", 1)
         yield relay
 

@@ -29,7 +29,7 @@ def test_the_test_mail_arrives_and_the_servers_words_are_shown(relay, settings, 
     shown = output()
     assert relay.mails[0].recipients == ["ann@example.com", "bob@example.com"]
     assert relay.mails[0].message["Subject"] == "[Flasky] Test mail"
-    assert f"Server    127.0.0.1:{settings.EMAIL_PORT}" in shown
+    assert f"Server    127.0.0.1:{settings.MAIL_PORT}" in shown
     assert "Security  none" in shown
     assert "Login     no" in shown
     assert "To        ann@example.com: accepted: 250 2.0.0 Queued as 1" in shown
@@ -39,9 +39,7 @@ def test_the_test_mail_arrives_and_the_servers_words_are_shown(relay, settings, 
 
 def test_starttls_with_login(settings, tls_context, trusted, output):
     with SmtpServer(starttls_context=tls_context, login=("ann", "secret")) as server:
-        use_relay(
-            settings, server, host="localhost", EMAIL_USE_TLS=True, EMAIL_HOST_USER="ann", EMAIL_HOST_PASSWORD="secret"
-        )
+        use_relay(settings, server, host="localhost", MAIL_USE_TLS=True, MAIL_USERNAME="ann", MAIL_PASSWORD="secret")
         call_command("sendtestemail", "ann@example.com")
         assert server.mails[0].secured
     shown = output()
@@ -52,7 +50,7 @@ def test_starttls_with_login(settings, tls_context, trusted, output):
 
 def test_tls_from_the_first_byte(settings, tls_context, trusted, output):
     with SmtpServer(tls_context=tls_context) as server:
-        use_relay(settings, server, host="localhost", EMAIL_USE_SSL=True)
+        use_relay(settings, server, host="localhost", MAIL_USE_SSL=True)
         call_command("sendtestemail", "ann@example.com")
     assert "Security  TLS" in output()
 
@@ -90,25 +88,23 @@ def test_a_refused_recipient_is_named_and_the_others_get_the_mail(relay):
 
 def test_a_wrong_password_names_the_settings(settings, tls_context, trusted):
     with SmtpServer(starttls_context=tls_context, login=("ann", "secret")) as server:
-        use_relay(
-            settings, server, host="localhost", EMAIL_USE_TLS=True, EMAIL_HOST_USER="ann", EMAIL_HOST_PASSWORD="wrong"
-        )
+        use_relay(settings, server, host="localhost", MAIL_USE_TLS=True, MAIL_USERNAME="ann", MAIL_PASSWORD="wrong")
         with pytest.raises(CommandError, match="Look at MAIL_USERNAME and MAIL_PASSWORD"):
             call_command("sendtestemail", "ann@example.com")
 
 
 def test_an_untrusted_certificate_names_the_setting(settings, tls_context):
     with SmtpServer(starttls_context=tls_context) as server:
-        use_relay(settings, server, host="localhost", EMAIL_USE_TLS=True)
+        use_relay(settings, server, host="localhost", MAIL_USE_TLS=True)
         with pytest.raises(CommandError, match="SSL_CERT_FILE"):
             call_command("sendtestemail", "ann@example.com")
 
 
 def test_a_silent_server_names_the_setting(settings, smtp_server):
     use_relay(settings, smtp_server)
-    settings.EMAIL_TIMEOUT = 1
+    settings.MAIL_TIMEOUT = 1
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        settings.EMAIL_PORT = silent.getsockname()[1]
+        settings.MAIL_PORT = silent.getsockname()[1]
         with pytest.raises(CommandError, match="did not answer within 1 s"):
             call_command("sendtestemail", "ann@example.com")
 

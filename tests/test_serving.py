@@ -11,7 +11,7 @@ def test_right_settings_are_no_news(capsys):
 
 
 def test_a_wrong_setting_stops_the_server_and_is_named(settings, capsys):
-    settings.EMAIL_PORT = 0
+    settings.MAIL_PORT = 0
     with pytest.raises(SystemExit) as stopped:
         refuse_wrong_settings()
     assert stopped.value.code == 3
@@ -23,8 +23,8 @@ def test_a_wrong_setting_stops_the_server_and_is_named(settings, capsys):
 
 
 def test_every_wrong_setting_is_named_at_once(settings, capsys):
-    settings.EMAIL_PORT = 0
-    settings.EMAIL_USE_TLS = settings.EMAIL_USE_SSL = True
+    settings.MAIL_PORT = 0
+    settings.MAIL_USE_TLS = settings.MAIL_USE_SSL = True
     settings.FLASKY_ADMIN = ["nobody"]
     with pytest.raises(SystemExit):
         refuse_wrong_settings()
@@ -40,6 +40,6 @@ def test_a_warning_does_not_stop_the_server(settings, capsys):
 
 
 def test_an_error_that_somebody_silenced_does_not_stop_the_server(settings):
-    settings.EMAIL_PORT = 0
+    settings.MAIL_PORT = 0
     settings.SILENCED_SYSTEM_CHECKS = [*settings.SILENCED_SYSTEM_CHECKS, "flasky.E003"]
     assert refuse_wrong_settings() is None

@@ -50,7 +50,7 @@ def values(run):
 
 
 def test_the_defaults_are_those_of_the_contract(values):
-    relay = ("EMAIL_HOST", "EMAIL_PORT", "EMAIL_USE_TLS", "EMAIL_USE_SSL", "EMAIL_HOST_USER", "EMAIL_TIMEOUT")
+    relay = ("MAIL_SERVER", "MAIL_PORT", "MAIL_USE_TLS", "MAIL_USE_SSL", "MAIL_USERNAME", "MAIL_TIMEOUT")
     mail = ("FLASKY_ADMIN", "FLASKY_MAIL_SUBJECT_PREFIX", "FLASKY_MAIL_SENDER", "MAIL_TRANSPORT", "MAIL_DISPATCHER")
     names = (*relay, *mail, "MAIL_WORKERS", "DEBUG", "ALLOWED_HOSTS", "HTTPS")
     assert values(*names) == [
@@ -74,7 +74,7 @@ def test_the_defaults_are_those_of_the_contract(values):
 
 def test_the_env_file_is_read_and_the_environment_wins(values):
     env_file = "# a comment\n\nMAIL_SERVER=file.test\nexport MAIL_PORT=587\nMAIL_USE_TLS=on\n"
-    assert values("EMAIL_HOST", "EMAIL_PORT", "EMAIL_USE_TLS", env_file=env_file, MAIL_SERVER="env.test") == [
+    assert values("MAIL_SERVER", "MAIL_PORT", "MAIL_USE_TLS", env_file=env_file, MAIL_SERVER="env.test") == [
         "env.test",
         587,
         True,
@@ -83,12 +83,12 @@ def test_the_env_file_is_read_and_the_environment_wins(values):
 
 @pytest.mark.parametrize("password", ["$ecret", "with space", "a#b", "p%40ss", "ünïcode", "'inner'x"])
 def test_a_password_is_taken_literally(values, password):
-    assert values("EMAIL_HOST_PASSWORD", MAIL_PASSWORD=password) == [password]
-    assert values("EMAIL_HOST_PASSWORD", env_file=f"MAIL_PASSWORD={password}\n") == [password]
+    assert values("MAIL_PASSWORD", MAIL_PASSWORD=password) == [password]
+    assert values("MAIL_PASSWORD", env_file=f"MAIL_PASSWORD={password}\n") == [password]
 
 
 def test_a_file_from_a_windows_editor_is_read(values):
-    assert values("EMAIL_PORT", env_file=b"\xef\xbb\xbfMAIL_PORT=2525\r\nMAIL_SERVER=x\r\n") == [2525]
+    assert values("MAIL_PORT", env_file=b"\xef\xbb\xbfMAIL_PORT=2525\r\nMAIL_SERVER=x\r\n") == [2525]
 
 
 @pytest.mark.parametrize(

@@ -189,7 +189,7 @@ def test_a_connection_lost_after_the_final_dot_leaves_a_doubt(relay):
 
 
 def test_silence_after_the_final_dot_ends_with_the_timeout_and_a_doubt(relay, settings, monkeypatch):
-    settings.EMAIL_TIMEOUT = 1
+    settings.MAIL_TIMEOUT = 1
     monkeypatch.setattr(transports.smtp, "CONTENT_TIMEOUT", 1)
     relay.gate.clear()
     reply = deliver()["b@example.com"]
@@ -199,7 +199,7 @@ def test_silence_after_the_final_dot_ends_with_the_timeout_and_a_doubt(relay, se
 
 def test_a_server_that_reads_a_message_for_long_is_waited_for(relay, settings):
     """Giving up would repeat the mail."""
-    settings.EMAIL_TIMEOUT = 1
+    settings.MAIL_TIMEOUT = 1
     relay.gate.clear()
     opener = threading.Timer(1.5, relay.gate.set)
     opener.start()
@@ -209,9 +209,7 @@ def test_a_server_that_reads_a_message_for_long_is_waited_for(relay, settings):
 
 def test_starttls_and_login(settings, tls_context, trusted):
     with SmtpServer(starttls_context=tls_context, login=("ann", "secret")) as server:
-        use_relay(
-            settings, server, host="localhost", EMAIL_USE_TLS=True, EMAIL_HOST_USER="ann", EMAIL_HOST_PASSWORD="secret"
-        )
+        use_relay(settings, server, host="localhost", MAIL_USE_TLS=True, MAIL_USERNAME="ann", MAIL_PASSWORD="secret")
         deliver()
         assert (server.mails[0].secured, server.mails[0].login) == (True, "ann")
         assert transports.new_transport().server == transports.Server(f"localhost:{server.port}", "STARTTLS", True)
@@ -219,15 +217,15 @@ def test_starttls_and_login(settings, tls_context, trusted):
 
 def test_tls_from_the_first_byte(settings, tls_context, trusted):
     with SmtpServer(tls_context=tls_context) as server:
-        use_relay(settings, server, host="localhost", EMAIL_USE_SSL=True)
+        use_relay(settings, server, host="localhost", MAIL_USE_SSL=True)
         deliver()
         assert server.mails[0].secured
         assert transports.new_transport().server.security == "TLS"
 
 
-@pytest.mark.parametrize("security", ["EMAIL_USE_TLS", "EMAIL_USE_SSL"])
+@pytest.mark.parametrize("security", ["MAIL_USE_TLS", "MAIL_USE_SSL"])
 def test_an_untrusted_certificate_is_not_accepted(settings, tls_context, security):
-    context = {"starttls_context" if security == "EMAIL_USE_TLS" else "tls_context": tls_context}
+    context = {"starttls_context" if security == "MAIL_USE_TLS" else "tls_context": tls_context}
     with SmtpServer(**context) as server:
         use_relay(settings, server, host="localhost", **{security: True})
         with pytest.raises(TransportUnavailable, match=r"certificate of localhost port .* is not trusted"):
@@ -237,16 +235,14 @@ def test_an_untrusted_certificate_is_not_accepted(settings, tls_context, securit
 
 def test_a_wrong_password_is_the_relays_trouble_and_names_the_settings(settings, tls_context, trusted):
     with SmtpServer(starttls_context=tls_context, login=("ann", "secret")) as server:
-        use_relay(
-            settings, server, host="localhost", EMAIL_USE_TLS=True, EMAIL_HOST_USER="ann", EMAIL_HOST_PASSWORD="wrong"
-        )
+        use_relay(settings, server, host="localhost", MAIL_USE_TLS=True, MAIL_USERNAME="ann", MAIL_PASSWORD="wrong")
         with pytest.raises(TransportUnavailable, match="MAIL_USERNAME and MAIL_PASSWORD") as trouble:
             deliver()
     assert "wrong" not in str(trouble.value)
 
 
 def test_a_server_without_starttls_is_not_talked_to_in_the_clear(relay, settings):
-    settings.EMAIL_USE_TLS = True
+    settings.MAIL_USE_TLS = True
     with pytest.raises(TransportUnavailable, match="does not offer STARTTLS; look at MAIL_USE_TLS"):
         deliver()
     assert relay.mails == []
@@ -256,16 +252,16 @@ def test_nobody_listening_is_said_with_server_and_port(settings, smtp_server):
     use_relay(settings, smtp_server)
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
-        settings.EMAIL_PORT = unused.getsockname()[1]
-        with pytest.raises(TransportUnavailable, match=rf"port {settings.EMAIL_PORT} \(connection refused"):
+        settings.MAIL_PORT = unused.getsockname()[1]
+        with pytest.raises(TransportUnavailable, match=rf"port {settings.MAIL_PORT} \(connection refused"):
             deliver()
 
 
 def test_a_silent_server_ends_with_the_timeout(settings, smtp_server):
     use_relay(settings, smtp_server)
-    settings.EMAIL_TIMEOUT = 1
+    settings.MAIL_TIMEOUT = 1
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        settings.EMAIL_PORT = silent.getsockname()[1]
+        settings.MAIL_PORT = silent.getsockname()[1]
         with pytest.raises(TransportUnavailable, match="did not answer within 1 s"):
             deliver()
 

@@ -39,17 +39,17 @@ def verification_error():
     ],
 )
 def test_each_failure_is_a_sentence(error, sentence, settings):
-    settings.EMAIL_HOST, settings.EMAIL_PORT, settings.EMAIL_TIMEOUT = "relay.test", 587, 7
+    settings.MAIL_SERVER, settings.MAIL_PORT, settings.MAIL_TIMEOUT = "relay.test", 587, 7
     assert sentence in explain(error)
 
 
 def test_tls_from_the_first_byte_at_a_starttls_port_is_recognised(settings):
-    settings.EMAIL_USE_SSL = True
+    settings.MAIL_USE_SSL = True
     assert "needs MAIL_USE_TLS instead" in explain(ssl.SSLError(1, "WRONG_VERSION_NUMBER"))
 
 
 def test_no_sentence_shows_the_password(settings):
-    settings.EMAIL_HOST_PASSWORD = "hunter2"
+    settings.MAIL_PASSWORD = "hunter2"
     error = smtplib.SMTPAuthenticationError(535, b"no")
     assert "hunter2" not in explain(error)
 

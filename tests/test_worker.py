@@ -190,7 +190,7 @@ def test_a_relay_that_is_down_is_probed_until_it_is_back(settings, monkeypatch, 
         wait_until(lambda: "connection refused" in worker._trouble)
         assert message.wait(0) == State.QUEUED
         with SmtpServer() as back:
-            settings.EMAIL_PORT = back.port
+            settings.MAIL_PORT = back.port
             assert message.wait(20) == State.SENT
     assert message.attempt_count == 1
     assert caplog.text.count("connection refused") == 1

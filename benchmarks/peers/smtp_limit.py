@@ -31,10 +31,10 @@ def drain():
 
 
 def send(count):
-    with smtplib.SMTP(settings.EMAIL_HOST, settings.EMAIL_PORT) as smtp:
-        if settings.EMAIL_USE_TLS:
+    with smtplib.SMTP(settings.MAIL_SERVER, settings.MAIL_PORT) as smtp:
+        if settings.MAIL_USE_TLS:
             smtp.starttls(context=ssl.create_default_context())
-            smtp.login(settings.EMAIL_HOST_USER, settings.EMAIL_HOST_PASSWORD)
+            smtp.login(settings.MAIL_USERNAME, settings.MAIL_PASSWORD)
         for _ in range(count):
             smtp.sendmail("flasky@example.com", [mails.TO], content)
 

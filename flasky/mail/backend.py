@@ -24,6 +24,10 @@ logger = logging.getLogger(__name__)
 class OutboxEmailBackend(BaseEmailBackend):
     """Store emails in the caller's transaction and wake the dispatcher after its commit."""
 
+    def __init__(self, fail_silently: bool = False, **options: Any) -> None:
+        super().__init__(**options)  # refuses those that nobody knows, from Django 6.1 on
+        self.fail_silently = fail_silently
+
     def send_messages(self, email_messages: Sequence[EmailMessage]) -> int:
         """Store the emails, all or none, and return their number; each gets its row as `outbox_message`.
 

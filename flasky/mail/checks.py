@@ -94,25 +94,25 @@ def check_site() -> Iterator[checks.CheckMessage]:
 
 
 def check_relay() -> Iterator[checks.CheckMessage]:
-    if settings.EMAIL_USE_TLS and settings.EMAIL_USE_SSL:
+    if settings.MAIL_USE_TLS and settings.MAIL_USE_SSL:
         yield checks.Error(
             "MAIL_USE_TLS and MAIL_USE_SSL are both on; a connection has either STARTTLS or TLS from the first byte.",
             hint="Port 587 usually wants MAIL_USE_TLS, port 465 MAIL_USE_SSL: turn the other one off.",
             id="flasky.E002",
         )
-    if not 1 <= settings.EMAIL_PORT <= 65535:
+    if not 1 <= settings.MAIL_PORT <= 65535:
         yield checks.Error(
-            f"MAIL_PORT is {settings.EMAIL_PORT}; ports go from 1 to 65535.",
+            f"MAIL_PORT is {settings.MAIL_PORT}; ports go from 1 to 65535.",
             hint="587 is usual for STARTTLS with login, 465 for TLS, 25 for a relay of your own.",
             id="flasky.E003",
         )
-    if not HOST.fullmatch(settings.EMAIL_HOST):
+    if not HOST.fullmatch(settings.MAIL_SERVER):
         yield checks.Error(
-            f"MAIL_SERVER is {settings.EMAIL_HOST!r}; it must be a host name or an IP address, nothing else.",
+            f"MAIL_SERVER is {settings.MAIL_SERVER!r}; it must be a host name or an IP address, nothing else.",
             hint="For example MAIL_SERVER=smtp.example.com, with the port in MAIL_PORT.",
             id="flasky.E004",
         )
-    user, password = bool(settings.EMAIL_HOST_USER), bool(settings.EMAIL_HOST_PASSWORD)
+    user, password = bool(settings.MAIL_USERNAME), bool(settings.MAIL_PASSWORD)
     if user != password:
         given, missing = ("MAIL_USERNAME", "MAIL_PASSWORD") if user else ("MAIL_PASSWORD", "MAIL_USERNAME")
         yield checks.Error(
@@ -120,17 +120,17 @@ def check_relay() -> Iterator[checks.CheckMessage]:
             hint=f"Set {missing}, or remove {given} if the relay wants no login.",
             id="flasky.E005",
         )
-    for name, value in (("MAIL_USERNAME", settings.EMAIL_HOST_USER), ("MAIL_PASSWORD", settings.EMAIL_HOST_PASSWORD)):
+    for name, value in (("MAIL_USERNAME", settings.MAIL_USERNAME), ("MAIL_PASSWORD", settings.MAIL_PASSWORD)):
         if not value.isascii():
             yield checks.Error(
                 f"{name} has characters beyond ASCII, which Python's SMTP login cannot send.",
                 hint=f"Ask whoever runs the relay for another {name}.",
                 id="flasky.E012",
             )
-    encrypted = settings.EMAIL_USE_TLS or settings.EMAIL_USE_SSL
-    if user and password and not encrypted and settings.EMAIL_HOST not in LOCAL_HOSTS:
+    encrypted = settings.MAIL_USE_TLS or settings.MAIL_USE_SSL
+    if user and password and not encrypted and settings.MAIL_SERVER not in LOCAL_HOSTS:
         yield checks.Warning(
-            f"MAIL_PASSWORD would travel to {settings.EMAIL_HOST} unencrypted.",
+            f"MAIL_PASSWORD would travel to {settings.MAIL_SERVER} unencrypted.",
             hint="Set MAIL_USE_TLS=True (port 587) or MAIL_USE_SSL=True (port 465).",
             id="flasky.W001",
         )
@@ -138,7 +138,7 @@ def check_relay() -> Iterator[checks.CheckMessage]:
 
 def check_numbers() -> Iterator[checks.CheckMessage]:
     limits = (
-        ("MAIL_TIMEOUT", settings.EMAIL_TIMEOUT, 1, 3600, "seconds"),
+        ("MAIL_TIMEOUT", settings.MAIL_TIMEOUT, 1, 3600, "seconds"),
         ("MAIL_WORKERS", settings.MAIL_WORKERS, 1, 100, "threads"),
         ("MAIL_GIVE_UP_DAYS", settings.MAIL_GIVE_UP_DAYS, 1, 365, "days"),
         ("MAIL_READY_AGE", settings.MAIL_READY_AGE, 0, 30 * 86400, "seconds"),
@@ -199,7 +199,7 @@ def check_transport() -> Iterator[checks.CheckMessage]:
             id="flasky.E009",
         )
         return
-    if settings.EMAIL_USE_TLS and settings.EMAIL_USE_SSL:
+    if settings.MAIL_USE_TLS and settings.MAIL_USE_SSL:
         return  # reported above; the backend cannot be made
     try:
         new_transport()

@@ -19,7 +19,7 @@ class TransportUnavailable(Exception):
 
 def explain(error: Exception) -> str:
     """Return what `error` means, with the setting to look at. Of our credentials it names the settings only."""
-    host, port = settings.EMAIL_HOST, settings.EMAIL_PORT
+    host, port = settings.MAIL_SERVER, settings.MAIL_PORT
     server = f"{host} port {port}"
     match error:
         case smtplib.SMTPAuthenticationError():
@@ -46,7 +46,7 @@ def explain(error: Exception) -> str:
                 f"The certificate of {server} is not trusted: {error.verify_message}. MAIL_SERVER must be the name in "
                 "the certificate; if its authority is your own, name the file with it in SSL_CERT_FILE."
             )
-        case ssl.SSLError() if settings.EMAIL_USE_SSL:
+        case ssl.SSLError() if settings.MAIL_USE_SSL:
             return (
                 f"{server} does not speak TLS from the first byte ({_reason(error)}). Look at MAIL_USE_SSL: "
                 "a port with STARTTLS (587) needs MAIL_USE_TLS instead."
@@ -85,7 +85,7 @@ def advise(reply: Reply) -> str:
 
 def _timed_out(server: str) -> str:
     return (
-        f"{server} did not answer within {settings.EMAIL_TIMEOUT} s. Look at MAIL_SERVER and MAIL_PORT; a port that "
+        f"{server} did not answer within {settings.MAIL_TIMEOUT} s. Look at MAIL_SERVER and MAIL_PORT; a port that "
         "speaks TLS from the first byte (465) needs MAIL_USE_SSL; a slow server needs a larger MAIL_TIMEOUT."
     )
 

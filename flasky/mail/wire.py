@@ -9,16 +9,16 @@ from email import message_from_bytes, policy
 from email.generator import BytesGenerator
 from email.message import EmailMessage as ParsedEmail
 from email.message import Message, MIMEPart
-from email.mime.base import MIMEBase
 from email.utils import format_datetime, make_msgid, parseaddr
 from io import BytesIO
 from typing import Any
 
 from django.conf import settings
-from django.core.mail import BadHeaderError, EmailMessage, EmailMultiAlternatives
+from django.core.mail import EmailMessage, EmailMultiAlternatives
 from django.utils import timezone
 
 from flasky.mail.headers import encoded_address, header_line
+from flasky.mailers import LineBreakInHeader, attachable
 
 MAX_ADDRESS = 254  # characters (RFC 5321, section 4.5.3.1.3, less the angle brackets)
 MAX_MESSAGE_ID = 255  # characters
@@ -106,7 +106,7 @@ def wire_form(email: EmailMessage) -> tuple[bytes, str]:
     for name, value in headers:
         # Django forbids \n and \r, in values only; the standard library's folding breaks lines at the others too.
         if not HEADER_NAME.fullmatch(name) or LINE_BREAK.search(value):
-            raise BadHeaderError(f"Headers can't contain newlines (got {value!r} for header {name!r}).")
+            raise LineBreakInHeader(f"Headers can't contain newlines (got {value!r} for header {name!r}).")
     if bodies := plain_bodies(email):
         return written(headers, bodies), next(value for name, value in headers if name.lower() == "message-id")
     message = email.message()
@@ -304,12 +304,7 @@ def other_parts(parsed: ParsedEmail) -> Iterator[tuple[MIMEPart, bool]]:
 
 def attach(email: EmailMessage, part: MIMEPart) -> None:
     if part["Content-ID"]:  # an image that the HTML shows: the id must stay with it
-        inline = MIMEBase(*part.get_content_type().split("/"))
-        for name, value in part.items():
-            if name.lower() != "content-type":
-                inline[name] = str(value)
-        inline.set_payload(part.get_payload())
-        email.attach(inline)
+        email.attach(attachable(part))  # type: ignore[arg-type]
     elif part.get_content_maintype() == "message":
         email.attach(part.get_filename(), part.get_content().as_bytes(), part.get_content_type())
     elif part.get_content_maintype() == "text":

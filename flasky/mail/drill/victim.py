@@ -83,9 +83,9 @@ def terminate_at_the_end() -> None:
 def talk_to_the_drill(port: int, thread_count: int) -> None:
     settings.MAIL_TRANSPORT = "django.core.mail.backends.smtp.EmailBackend"
     settings.MAIL_WORKERS = thread_count
-    settings.EMAIL_HOST, settings.EMAIL_PORT, settings.EMAIL_TIMEOUT = "127.0.0.1", port, 10  # s
-    settings.EMAIL_USE_TLS = settings.EMAIL_USE_SSL = False
-    settings.EMAIL_HOST_USER = settings.EMAIL_HOST_PASSWORD = ""
+    settings.MAIL_SERVER, settings.MAIL_PORT, settings.MAIL_TIMEOUT = "127.0.0.1", port, 10  # s
+    settings.MAIL_USE_TLS = settings.MAIL_USE_SSL = False
+    settings.MAIL_USERNAME = settings.MAIL_PASSWORD = ""
 
 
 def make_haste() -> None:

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from uuid import UUID
 
 from django.conf import settings
-from django.core.mail import get_connection
 from django.core.mail.backends.smtp import EmailBackend as SmtpEmailBackend
 
 from flasky.mail import seats
@@ -16,6 +15,7 @@ from flasky.mail.seats import NoSeat
 from flasky.mail.transports.base import KEEP_SEAT, Server, Transport
 from flasky.mail.transports.smtp import SmtpTransport
 from flasky.mail.trouble import TransportUnavailable
+from flasky.mailers import new_backend
 
 __all__ = [
     "NoSeat",
@@ -31,7 +31,7 @@ __all__ = [
 
 
 def new_transport() -> Transport:
-    backend = get_connection(settings.MAIL_TRANSPORT)
+    backend = new_backend()
     return SmtpTransport(backend) if isinstance(backend, SmtpEmailBackend) else Transport(backend)
 
 

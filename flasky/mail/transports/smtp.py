@@ -174,9 +174,9 @@ class SmtpTransport(Transport):
         self._send(text[last:] + end + self._announce(following), enough=len(text) - last + len(end))
         try:
             # Giving up here repeats a mail that is perhaps only being scanned (RFC 5321, section 4.5.3.2.6).
-            smtp.sock.settimeout(settings.EMAIL_TIMEOUT * CONTENT_TIMEOUT)
+            smtp.sock.settimeout(settings.MAIL_TIMEOUT * CONTENT_TIMEOUT)
             answer = smtp.getreply()
-            smtp.sock.settimeout(settings.EMAIL_TIMEOUT)
+            smtp.sock.settimeout(settings.MAIL_TIMEOUT)
             return self._heard("CONTENT", answer)
         except OSError as error:
             self.close()

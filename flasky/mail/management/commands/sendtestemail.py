@@ -17,6 +17,7 @@ from flasky.mail.replies import Reply, Verdict
 from flasky.mail.transports import Server, TransportUnavailable, borrow, close_kept, new_transport
 from flasky.mail.trouble import advise
 from flasky.mail.wire import compose, envelope_address
+from flasky.mailers import addresses_of
 
 QUEUE_TIMEOUT = 30  # s; two sweeps
 
@@ -49,9 +50,9 @@ class Command(BaseCommand):
     def recipients(self, options: dict[str, Any]) -> list[str]:
         recipients = list(options["address"])
         if options["managers"]:
-            recipients += [address for _, address in settings.MANAGERS]
+            recipients += addresses_of(settings.MANAGERS)
         if options["admins"]:
-            recipients += [address for _, address in settings.ADMINS]
+            recipients += addresses_of(settings.ADMINS)
         if not recipients:
             raise CommandError(
                 "Nobody to send to. Name one address or several, or use --admins or --managers after setting "
