@@ -4,7 +4,7 @@ import pytest
 from django.db import connection
 
 from flasky.mail.models import OutboxMessage, State
-from tests.actors import WRITING, Actor, claim, store
+from tests.actors import LOCKING, WRITING, Actor, claim, store
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -57,7 +57,7 @@ def test_a_claim_of_several_leaves_out_what_a_quicker_one_has_taken(locks):
 @pytest.mark.parametrize("verb", ["hold", "cancel"])
 def test_a_person_who_is_slower_than_the_claim_changes_nothing(verb):
     message = store()
-    person = Actor(getattr(OutboxMessage.objects.all(), verb), before=WRITING)
+    person = Actor(getattr(OutboxMessage.objects.all(), verb), before=LOCKING)
     claimed = claim()
     assert person.result() == 0
     message.refresh_from_db()
