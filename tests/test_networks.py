@@ -1,5 +1,6 @@
 """Two hosts deliver from one table; a link of one of them is cut and healed. Nothing is lost, no repeat is unmarked."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -16,7 +17,13 @@ from tests.scripted_relay import ScriptedRelay
 from tests.site import Site
 from tests.test_outages import MESSAGES, SHORT, STORE, check_all_accepted
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = [
+    pytest.mark.timeout(240),
+    pytest.mark.skipif(
+        not os.environ.get("CUT_LINKS"),
+        reason="cutting links takes root and minutes; CUT_LINKS=1 does it, and so does CI",
+    ),
+]
 
 
 class Net:
