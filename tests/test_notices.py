@@ -9,7 +9,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from flasky.mail.models import Deliverer, OutboxMessage, RelayTrouble, State
-from flasky.mail.notices import DELIVERERS, about, notices, overdue, pruned, why
+from flasky.mail.notices import DELIVERERS, about, delivery_notice, overdue, pruned, why
 
 pytestmark = pytest.mark.django_db
 
@@ -31,6 +31,12 @@ def store(due_for=timedelta(0), **changes):
 
 
 # The outbox as a whole
+
+
+def notices():
+    """Return what the strip says: of each relay that takes no mail, and of delivery."""
+    troubles = [str(trouble) for trouble in RelayTrouble.objects.current()]
+    return [*troubles, *filter(None, [delivery_notice(relay_is_away=bool(troubles))])]
 
 
 def test_an_outbox_that_is_delivered_needs_no_word(deliverer):

@@ -43,6 +43,11 @@ def test_an_empty_mailbox_says_what_to_do(client, debug):
     assert "No mail yet" in client.get("/mailbox/").content.decode()
 
 
+def test_an_empty_tab_does_not_say_that_there_is_no_mail(client, debug):
+    store()
+    assert "No mail yet" not in client.get("/mailbox/?tab=failed").content.decode()
+
+
 def test_the_list_has_the_newest_first(client, debug):
     store("Older mail")
     store("Newer mail")

@@ -26,13 +26,6 @@ MOST_COUNTED = 10_000
 REPLY_LENGTH = 300  # characters; the history has the whole of it
 
 
-def notices() -> list[str]:
-    """Return a sentence for each relay that takes no mail, and one if nobody delivers or mail is overdue."""
-    troubles = [str(trouble) for trouble in RelayTrouble.objects.current()]
-    about_delivery = delivery_notice(relay_is_away=bool(troubles))
-    return [*troubles, about_delivery] if about_delivery else troubles
-
-
 def delivery_notice(relay_is_away: bool) -> str:
     """Return that nobody delivers, or that mail is overdue, and what to do; nothing if all is well."""
     late = overdue()
