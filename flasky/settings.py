@@ -1,6 +1,7 @@
 """Every setting, its default and its unit. The environment is read here and nowhere else."""
 
 import os
+import re
 import sys
 from email.utils import getaddresses, quote
 from importlib.util import find_spec
@@ -73,6 +74,12 @@ def positive_number(value):
     if not 0 <= number < float("inf"):
         raise ValueError("a number that is not negative, such as 20 or 0.5")
     return number
+
+
+def queue_name(value):
+    if not re.fullmatch(r"[A-Za-z0-9._-]{1,200}", value):  # what each broker can carry
+        raise ValueError("up to 200 letters, digits, dots, dashes and underscores")
+    return value
 
 
 def switch(value):
@@ -316,6 +323,7 @@ globals().update(mail_goes_to(OUTBOX))
 MAIL_TRANSPORT = read("MAIL_TRANSPORT", transport("smtp"), transport)
 MAIL_DISPATCHER = read("MAIL_DISPATCHER", dispatcher("threads"), dispatcher)
 CELERY_BROKER_URL = read("CELERY_BROKER_URL", "redis://127.0.0.1:6379/0")  # only with MAIL_DISPATCHER=celery
+CELERY_TASK_DEFAULT_QUEUE = read("CELERY_TASK_DEFAULT_QUEUE", "mail", queue_name)  # one for each project on the broker
 MAIL_WORKERS = read("MAIL_WORKERS", 4, whole_number)  # threads, and connections, per process
 MAIL_MAX_CONNECTIONS = read("MAIL_MAX_CONNECTIONS", 0, whole_number)  # of all processes together; 0: no limit
 MAIL_RATE = read("MAIL_RATE", 0, positive_number)  # messages per second, of all processes together; 0: no limit

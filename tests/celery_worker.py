@@ -9,9 +9,11 @@ import threading
 from contextlib import contextmanager
 from importlib.util import find_spec
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 from tests.conftest import missing
 
+COMMAND = (sys.executable, "-m", "celery", "-A", "flasky", "worker")
 BROKERS = {"redis": "redis://127.0.0.1:6379/7", "rabbitmq": "amqp://guest:guest@127.0.0.1:5672//"}
 
 
@@ -31,7 +33,8 @@ class CeleryWorker:
     """`celery -A flasky worker` with this environment; everything that it prints is kept in `log`."""
 
     def __init__(self, environment, *arguments):
-        command = [sys.executable, "-m", "celery", "-A", "flasky", "worker", "--loglevel=INFO", *arguments]
+        # RabbitMQ locks the second of a name out, and another process of the tests may have one.
+        command = [*COMMAND, f"--hostname={uuid4()}@%h", "--loglevel=INFO", *arguments]
         environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "flasky.settings", **environment}
         self.log = []
         self.process = subprocess.Popen(

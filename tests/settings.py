@@ -18,6 +18,7 @@ os.environ.update(
     FLASKY_ADMIN="admin@example.com",
     MAIL_TRANSPORT="locmem",
     MAIL_DISPATCHER="none",  # a test that wants delivery asks for it
+    CELERY_TASK_DEFAULT_QUEUE="mail-" + os.environ.get("PYTEST_XDIST_WORKER", "tests"),  # nobody else's wake-ups
 )
 
 from flasky.settings import *  # noqa: E402, F403

@@ -9,6 +9,7 @@ import threading
 from importlib.util import find_spec
 
 import pytest
+from django.conf import settings
 from django.core.mail import EmailMessage
 
 from flasky.mail import dispatchers
@@ -115,6 +116,14 @@ def test_the_worker_command_and_the_beat_know_one_task_without_arguments():
     assert list(app.conf.beat_schedule) == ["sweep"]
     assert app.conf.beat_schedule["sweep"]["task"] in app.tasks
     assert "args" not in app.conf.beat_schedule["sweep"]
+
+
+def test_a_wake_up_goes_into_the_projects_own_queue(broker):
+    with celery.new_connection() as connection, connection.SimpleQueue(settings.CELERY_TASK_DEFAULT_QUEUE) as queue:
+        queue.clear()
+        send()
+        assert queue.get(timeout=10).headers["task"] == celery.TASK
+        queue.clear()
 
 
 def test_a_burst_needs_few_wake_ups(broker, monkeypatch):

@@ -145,6 +145,7 @@ def test_the_log_has_lines_or_json(run):
         ("MAIL_RATE", "ten", "a number that is not negative, such as 20 or 0.5"),
         ("MAIL_RATE", "nan", "a number that is not negative, such as 20 or 0.5"),
         ("MAIL_RATE", "1e999", "a number that is not negative, such as 20 or 0.5"),
+        ("CELERY_TASK_DEFAULT_QUEUE", "two words", "up to 200 letters, digits, dots, dashes and underscores"),
         ("MAIL_USE_TLS", "ture", "True or False"),
         ("DEBUG", "maybe", "True or False"),
         ("DATABASE_URL", "redis://localhost", "postgres://"),

@@ -26,7 +26,7 @@ EXPIRY = 60  # s after which a wake-up is worth nothing: the sweep has been ther
 app = Celery("flasky", fixups=[])
 app.conf.update(
     broker_connection_retry_on_startup=True,
-    task_default_queue="mail",
+    task_default_queue=settings.CELERY_TASK_DEFAULT_QUEUE,
     task_ignore_result=True,
     worker_concurrency=1,  # process, with MAIL_WORKERS threads
     worker_hijack_root_logger=False,
