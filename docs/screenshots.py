@@ -32,7 +32,7 @@ def main():
 
         site.shell(SCRIPT)
         page.set_viewport_size({"width": 1280, "height": 900})
-        log_in(page, NAME, PASSWORD)
+        log_in(page, site, NAME, PASSWORD)
         page.goto(OUTBOX)
         page.screenshot(path=HERE / "outbox.png")
         page.goto(f"{OUTBOX}charts/")

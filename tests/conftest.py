@@ -12,6 +12,8 @@ from playwright.sync_api import Error, sync_playwright
 from flasky.mail import transports
 from flasky.mailers import OUTBOX, mail_goes_to
 from tests.browser import FLAGS, another_host, chromium
+from tests.databases import drop_databases
+from tests.shell import close_shell
 from tests.smtp_server import SmtpServer
 
 
@@ -23,6 +25,13 @@ def nothing_left_over():
     mail.outbox = []
     left = [thread.name for thread in threading.enumerate() if thread.name.startswith("mail")]
     assert not left, f"threads outlived their test: {left}"
+
+
+@pytest.fixture(autouse=True, scope="session")
+def nothing_left_on_the_machine():
+    yield
+    close_shell()
+    drop_databases()
 
 
 @pytest.fixture(autouse=True)

@@ -9,6 +9,9 @@ import threading
 
 import requests
 
+from tests.databases import new_database
+from tests.shell import run_in_shell
+
 
 class Site:
     """A running site; `url` is where it listens. Everything it prints is kept in `log`."""
@@ -20,19 +23,22 @@ class Site:
             "SECRET_KEY": "for this test only",
             "ALLOWED_HOSTS": "127.0.0.1,localhost",
             "HTTPS": "False",
-            "DATABASE_URL": f"sqlite:///{folder / 'db.sqlite3'}",
             "FLASKY_ADMIN": "admin@example.com",
             "MAIL_DISPATCHER": "threads",
             "MAIL_TRANSPORT": "smtp",
             "MAIL_SERVER": "127.0.0.1",
             "MAIL_PORT": str(relay.port if relay else 1),
         }
+        self._migrated = "DATABASE_URL" not in variables
+        if self._migrated:
+            defaults["DATABASE_URL"] = new_database(folder)
         self.environment = {**os.environ, **defaults, **variables}
         self.options = ["--workers", str(workers), "--threads", str(threads), "--bind", "127.0.0.1:0", *arguments]
         self.log = []
 
     def __enter__(self):
-        self.manage("migrate")
+        if not self._migrated:
+            self.manage("migrate")
         self.start()
         return self
 
@@ -72,7 +78,8 @@ class Site:
         self.process.stderr.close()
 
     def shell(self, script):
-        return self.manage("shell", "--verbosity", "0", "-c", script).strip()
+        """Run the script, which has the models at hand, and return what it prints."""
+        return run_in_shell(script, self.environment).strip()
 
     def count(self, model, **filters):
         return int(self.shell(f"print({model}.objects.filter(**{filters!r}).count())"))

@@ -55,7 +55,7 @@ def site(tmp_path_factory):
 def page(request, browser, site):
     sizes = {"light": {"width": 1280, "height": 900}, "dark": {"width": 360, "height": 740}}
     with opened(browser, site, color_scheme=request.param, viewport=sizes[request.param]) as page:
-        log_in(page, NAME, PASSWORD)
+        log_in(page, site, NAME, PASSWORD)
         page.message = site.message
         yield page
         page.complaints.clear()  # of a page that is not there, and of a picture that a mail may not load

@@ -46,7 +46,7 @@ def site(tmp_path_factory):
 def logged_in(browser, site, name, **options):
     """The list of messages, as this person has it after logging in."""
     with opened(browser, site, **options) as page:
-        log_in(page, name, "a-long-password")
+        log_in(page, site, name, "a-long-password")
         page.goto("/admin/mail/outboxmessage/")
         yield page
 

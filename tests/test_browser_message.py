@@ -73,7 +73,7 @@ def page(request, browser, site, door):
     context = browser.new_context(base_url=site.url, java_script_enabled=request.param == "with-javascript")
     opened = context.new_page()
     if door == "admin":
-        log_in(opened, "boss", "boss-password")
+        log_in(opened, site, "boss", "boss-password")
     yield opened
     context.close()
 

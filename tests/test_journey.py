@@ -187,7 +187,6 @@ def test_a_server_refuses_to_start_with_settings_that_cannot_work(tmp_path):
 
 def test_an_asgi_server_serves_the_same_site(tmp_path, smtp_server):
     site = Site(tmp_path, smtp_server)
-    site.manage("migrate")
     site.options = []
     with Uvicorn(site) as served:
         Visitor(served).submit("Ann")
@@ -196,7 +195,6 @@ def test_an_asgi_server_serves_the_same_site(tmp_path, smtp_server):
 
 def test_an_asgi_server_that_is_stopped_finishes_the_mail_on_the_wire(tmp_path, smtp_server):
     site = Site(tmp_path, smtp_server)
-    site.manage("migrate")
     smtp_server.gate.clear()
     with Uvicorn(site) as served:
         Visitor(served).submit("Ann")
@@ -211,7 +209,6 @@ def test_an_asgi_server_that_is_stopped_finishes_the_mail_on_the_wire(tmp_path, 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "Ctrl-C"])
 def test_a_development_server_that_is_stopped_finishes_the_mail_on_the_wire(tmp_path, smtp_server, options, number):
     site = Site(tmp_path, smtp_server, DEBUG="True")
-    site.manage("migrate")
     site.url = f"http://127.0.0.1:{free_port()}"
     smtp_server.gate.clear()
     command = [sys.executable, "manage.py", "runserver", site.url.removeprefix("http://"), *options]
