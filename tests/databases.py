@@ -28,7 +28,12 @@ def new_database(folder):
 
 
 def empty_database(folder):
-    return f"sqlite:///{folder / 'empty.sqlite3'}" if SUITE.scheme == "sqlite" else _create()
+    return no_database(folder) if SUITE.scheme == "sqlite" else _create()
+
+
+def no_database(folder):
+    """Return the address of one that nobody has made."""
+    return f"sqlite:///{folder / 'new.sqlite3'}" if SUITE.scheme == "sqlite" else SUITE._replace(path="none").geturl()
 
 
 def drop_databases():
@@ -47,7 +52,7 @@ def _migrated():
         check=True,
         timeout=120,
     )
-    return SCRATCH / "empty.sqlite3" if SUITE.scheme == "sqlite" else _name(url)
+    return SCRATCH / "new.sqlite3" if SUITE.scheme == "sqlite" else _name(url)
 
 
 def _create(options=""):

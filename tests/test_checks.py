@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from flasky.mail.checks import CELERY, check_delivery
 from flasky.mail.models import OutboxMessage, RelayTrouble
+from tests.databases import empty_database
 
 
 def found():
@@ -179,7 +180,7 @@ def test_mail_that_is_delivered_in_time_is_no_finding():
 
 
 def test_before_the_first_migrate_nothing_is_found(tmp_path):
-    url = f"sqlite:///{tmp_path}/new.sqlite3"
+    url = empty_database(tmp_path)
     environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "flasky.settings", "DATABASE_URL": url}
     command = [sys.executable, "manage.py", "check", "--database", "default"]
     finished = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)

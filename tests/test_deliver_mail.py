@@ -19,6 +19,8 @@ from django.utils import timezone
 from flasky.mail.management.commands import deliver_mail
 from flasky.mail.models import OutboxMessage, RelayTrouble, State
 from tests.conftest import wait_until
+from tests.databases import new_database
+from tests.shell import run_in_shell
 
 REFUSED = "Not everything is delivered: 1 refused for good. The admin shows why; manage.py requeue_mail tries again."
 
@@ -40,7 +42,7 @@ def manage(relay, tmp_path):
     """Start manage.py in a process of its own, with a database of its own."""
     environment = {
         **os.environ,
-        "DATABASE_URL": f"sqlite:///{tmp_path}/own.sqlite3",
+        "DATABASE_URL": new_database(tmp_path),
         "MAIL_TRANSPORT": "smtp",
         "MAIL_SERVER": "127.0.0.1",
         "MAIL_PORT": str(relay.port),
@@ -58,10 +60,9 @@ def manage(relay, tmp_path):
         return process.returncode, printed, errors
 
     run.start = start
-    assert run("migrate")[0] == 0
     script = "from django.core.mail import send_mail; send_mail('Hi', 'Hello', None, ['b@example.com'])"
     for _ in range(2):
-        assert run("shell", "-c", script)[0] == 0
+        run_in_shell(script, environment)
     return run
 
 
