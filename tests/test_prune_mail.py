@@ -7,8 +7,7 @@ from django.core.mail import EmailMessage
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from flasky.mail import models
-from flasky.mail.models import Attempt, OutboxMessage, State
+from flasky.mail.models import Attempt, OutboxMessage, OutboxMessageQuerySet, State
 
 pytestmark = pytest.mark.django_db
 
@@ -91,7 +90,7 @@ def test_a_second_run_finds_nothing(output):
 
 
 def test_many_go_in_batches(monkeypatch, output):
-    monkeypatch.setattr(models, "BATCH", 2)
+    monkeypatch.setattr("flasky.mail.models.message.BATCH", 2)
     for days in [15] * 5 + [91] * 5:
         store(days)
     call_command("prune_mail")
@@ -102,7 +101,7 @@ def test_many_go_in_batches(monkeypatch, output):
 def test_what_was_requeued_after_it_was_picked_stays(monkeypatch):
     message = store(91, State.FAILED)
     picked = OutboxMessage.objects.finished_before(timezone.now())
-    monkeypatch.setattr(models.OutboxMessageQuerySet, "_batches", lambda self: [[message.pk]])
+    monkeypatch.setattr(OutboxMessageQuerySet, "_batches", lambda self: [[message.pk]])
     OutboxMessage.objects.filter(pk=message.pk).update(state=State.QUEUED)
     assert (picked.prune(), picked.prune_bodies()) == (0, 0)
     assert kept() == {message: True}

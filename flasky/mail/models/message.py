@@ -1,11 +1,10 @@
-"""What a stored message is, its states, how it is claimed and finished."""
+"""A stored message: how it is claimed and given back, acted on, finished and pruned."""
 
 import time
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime, timedelta
-from datetime import timezone as zones
 from typing import Any
 
 from django.conf import settings
@@ -13,48 +12,14 @@ from django.db import connections, models, transaction
 from django.db.models.functions import Length, Now
 from django.utils import timezone
 
+from flasky.mail.models.history import MAX_PERSON, Action, Attempt
+from flasky.mail.models.leases import end_of_lease
+from flasky.mail.models.states import FINISHED, Door, Priority, State
+from flasky.mail.models.tally import Tally
+
 LOST_CLAIMS_UNTIL_HELD = 3
-MAX_PERSON = 150  # characters
 CLAIM_SIZE = 1_000_000  # bytes of content in one claim, so that large mails are not all in memory at once
-SIGNS_MISSED = 4  # looks in a row without a sign of life until a process counts as silent
-PRUNING = 100  # the slot of the tally that those who prune write to; those who deliver have lower ones
-SAME_CROWD = 2  # s within which several refusals for too many connections count as one
-CALM = 60  # s without such a refusal until one connection more is allowed
-LONG_AGO = datetime(2000, 1, 1, tzinfo=zones.utc)
 BATCH = 1000  # messages in one short transaction: others must be able to write in between
-
-
-class State(models.TextChoices):
-    """`unfinished()` relies on no other name coming between queued and sending in the alphabet."""
-
-    QUEUED = "queued"  # waits, and is due once next_attempt_at has come
-    SENDING = "sending"  # claimed; its holder's lease runs until lease_expires_at
-    SENT = "sent"  # accepted for at least one recipient, and nobody is left to try
-    FAILED = "failed"  # refused for good, or given up
-    HELD = "held"  # kept back until a person decides
-    CANCELLED = "cancelled"  # given up by hand
-
-
-FINISHED = (State.SENT, State.FAILED, State.CANCELLED)
-
-
-class Door(models.TextChoices):
-    """Through which a mail came."""
-
-    FORM = "form", "the form"
-    ADMIN = "admin", "the admin"
-    COMMAND = "sendtestemail", "manage.py sendtestemail"
-    OTHER = "other", "elsewhere"  # the shell, another command, an error report
-
-
-class Priority(models.TextChoices):
-    """What overtakes what, the most urgent first."""
-
-    URGENT = "urgent"  # somebody waits for it: a password reset
-    NORMAL = "normal"
-    BULK = "bulk"  # newsletters
-
-
 IN_TURN = ("next_attempt_at", "pk")
 NOT_FOR_DELIVERY = (
     "message_id",
@@ -96,7 +61,7 @@ class OutboxMessageQuerySet(models.QuerySet["OutboxMessage"]):
             candidates = self._first_candidates(limit, among)
             # Guarded by the state: where rows cannot be locked, somebody may have been quicker.
             taken = self.filter(pk__in=candidates, state=State.QUEUED).update(
-                state=State.SENDING, claim_token=token, claimed_by=holder[:255], lease_expires_at=_end_of_lease()
+                state=State.SENDING, claim_token=token, claimed_by=holder[:255], lease_expires_at=end_of_lease()
             )
         claimed = self.filter(pk__in=candidates, claim_token=token).order_by(*IN_TURN)
         return list(claimed.defer(*NOT_FOR_DELIVERY)) if taken else []
@@ -116,7 +81,7 @@ class OutboxMessageQuerySet(models.QuerySet["OutboxMessage"]):
     def renew(self, tokens: set[uuid.UUID]) -> int:
         """Prolong the leases of the claims that their holder is still busy with."""
         held = self.filter(state=State.SENDING, claim_token__in=tokens)
-        return held.update(lease_expires_at=_end_of_lease())
+        return held.update(lease_expires_at=end_of_lease())
 
     def release(self, token: uuid.UUID) -> int:
         """Give back what is left of a claim, with no attempt counted."""
@@ -263,10 +228,6 @@ def _fresh() -> dict[str, Any]:
     return {"state": State.QUEUED, "queued_at": now, "next_attempt_at": now, "finished_at": None, "lost_claims": 0}
 
 
-def _end_of_lease() -> Any:
-    return Now() + timedelta(seconds=settings.MAIL_LEASE)
-
-
 class OutboxMessage(models.Model):
     """A mail in wire form, and what became of it."""
 
@@ -391,60 +352,6 @@ class OutboxMessage(models.Model):
             pause = min(pause * 2, 0.25)
 
 
-class Attempt(models.Model):
-    """One try to deliver one message."""
-
-    class Outcome(models.TextChoices):
-        ACCEPTED = "accepted", "accepted"  # for every recipient that was tried
-        REFUSED = "refused", "refused"  # for good, for every recipient that was tried
-        PARTLY = "partly accepted", "partly accepted"  # not the same for all
-        POSTPONED = "refused for now", "refused for now"
-        UNKNOWN = "unknown", "unknown"  # handed over whole without a reply, or the holder died
-        LATE = "too late", "too late"  # the reply came when somebody else had taken the message over
-
-    message = models.ForeignKey(OutboxMessage, models.CASCADE, related_name="attempts")
-    started_at = models.DateTimeField(default=timezone.now)
-    seconds = models.FloatField(default=0)
-    outcome = models.CharField(max_length=20, choices=Outcome)
-    reply = models.TextField(blank=True)
-    server = models.CharField(max_length=255, blank=True)
-    secured = models.BooleanField(default=False)
-    logged_in = models.BooleanField(default=False)
-    worker = models.CharField(max_length=255, blank=True)  # host, process, thread
-    claim_token = models.UUIDField(null=True, blank=True)  # of the claim whose holder wrote this
-
-    class Meta:
-        ordering = ["pk"]
-
-    def __str__(self) -> str:
-        return f"attempt of {self.started_at:%Y-%m-%d %H:%M:%S}"
-
-
-class Action(models.Model):
-    """What a person did to a message."""
-
-    class Verb(models.TextChoices):
-        REQUEUED = "requeued", "requeued"
-        LET_GO = "released", "released"  # from being held
-        HELD = "held", "held"
-        CANCELLED = "cancelled", "cancelled"
-        SENT_AGAIN = "sent again", "sent again as a new message"
-        COPIED = "made", "made from another message"
-        FORWARDED = "forwarded", "forwarded"
-
-    message = models.ForeignKey(OutboxMessage, models.CASCADE, related_name="actions")
-    at = models.DateTimeField(default=timezone.now)
-    verb = models.CharField(max_length=20, choices=Verb)
-    person = models.CharField(max_length=MAX_PERSON, blank=True)
-    other = models.BigIntegerField(null=True, blank=True)  # the number of the message that it was made from or into
-
-    class Meta:
-        ordering = ["pk"]
-
-    def __str__(self) -> str:
-        return f"{self.get_verb_display()} by {self.person or 'somebody'}"
-
-
 class FurtherRecipient(models.Model):
     """A recipient beyond the first, so that an index finds the message; most messages have none."""
 
@@ -457,236 +364,3 @@ class FurtherRecipient(models.Model):
 
     def __str__(self) -> str:
         return self.address
-
-
-WAITS = {  # seconds from the queue to the acceptance, at most: in which column of the tally it is counted
-    0.1: "within_100_ms",
-    0.5: "within_500_ms",
-    1: "within_1_s",
-    5: "within_5_s",
-    15: "within_15_s",
-    60: "within_1_min",
-    300: "within_5_min",
-    900: "within_15_min",
-    3600: "within_1_h",
-    21_600: "within_6_h",
-    86_400: "within_1_day",
-    float("inf"): "beyond_1_day",
-}
-
-
-class TallyQuerySet(models.QuerySet["Tally"]):
-    def note_number(self, number: int) -> None:
-        """Remember that messages had numbers up to this one."""
-        row, _ = self.get_or_create(hour=timezone.now().replace(minute=0, second=0, microsecond=0), slot=PRUNING)
-        self.filter(pk=row.pk, highest_number__lt=number).update(highest_number=number)
-
-
-class Tally(models.Model):
-    """How many messages ended in an hour, counted by the transactions that ended them; pruning takes nothing away.
-
-    And what their attempts came to. What most hours have nothing of is left out of the statement that counts: the
-    database knows that it is 0.
-    """
-
-    hour = models.DateTimeField()
-    slot = models.PositiveSmallIntegerField()  # processes that count in different rows do not wait for each other
-    sent = models.PositiveIntegerField(default=0)
-    failed = models.PositiveIntegerField(default=0)
-
-    # Attempts, by their outcome
-    accepted = models.PositiveIntegerField(db_default=0)
-    refused = models.PositiveIntegerField(db_default=0)
-    partly = models.PositiveIntegerField(db_default=0)
-    postponed = models.PositiveIntegerField(db_default=0)
-    unknown = models.PositiveIntegerField(db_default=0)
-    retries = models.PositiveIntegerField(db_default=0)  # attempts that were not their message's first
-
-    # How long the messages that were sent had waited. Whole numbers: sums of fractions depend on their order.
-    waited_ms = models.PositiveBigIntegerField(db_default=0)
-    within_100_ms = models.PositiveIntegerField(db_default=0)
-    within_500_ms = models.PositiveIntegerField(db_default=0)
-    within_1_s = models.PositiveIntegerField(db_default=0)
-    within_5_s = models.PositiveIntegerField(db_default=0)
-    within_15_s = models.PositiveIntegerField(db_default=0)
-    within_1_min = models.PositiveIntegerField(db_default=0)
-    within_5_min = models.PositiveIntegerField(db_default=0)
-    within_15_min = models.PositiveIntegerField(db_default=0)
-    within_1_h = models.PositiveIntegerField(db_default=0)
-    within_6_h = models.PositiveIntegerField(db_default=0)
-    within_1_day = models.PositiveIntegerField(db_default=0)
-    beyond_1_day = models.PositiveIntegerField(db_default=0)
-
-    highest_number = models.PositiveBigIntegerField(db_default=0)  # of the messages that were pruned
-
-    objects = TallyQuerySet.as_manager()
-
-    class Meta:
-        verbose_name_plural = "tallies"
-        constraints = [models.UniqueConstraint(fields=["hour", "slot"], name="outbox_tally")]
-
-    def __str__(self) -> str:
-        return f"{self.hour:%Y-%m-%d %H}: {self.sent} sent, {self.failed} failed"
-
-
-class DelivererQuerySet(models.QuerySet["Deliverer"]):
-    def sign(self, name: str, threads: int) -> None:
-        """Note a sign of life, by the database's clock: the hosts' clocks may differ."""
-        name = name[:255]
-        if not self.filter(name=name).update(threads=threads, seen_at=Now()):
-            self.get_or_create(name=name, defaults={"threads": threads})
-
-    def sign_off(self, name: str) -> None:
-        """Forget this one, and those who have died long ago without a word."""
-        self.filter(models.Q(name=name[:255]) | models.Q(seen_at__lt=Now() - timedelta(days=1))).delete()
-
-    def alive(self) -> "DelivererQuerySet":
-        return self.filter(seen_at__gt=Now() - SIGNS_MISSED * timedelta(seconds=settings.MAIL_SWEEP_INTERVAL))
-
-    def silent(self) -> "DelivererQuerySet":
-        return self.exclude(pk__in=self.alive())
-
-
-class Deliverer(models.Model):
-    """A process that delivers, and its last sign of life."""
-
-    name = models.CharField(max_length=255, unique=True)  # host, process
-    threads = models.PositiveSmallIntegerField()
-    started_at = models.DateTimeField(db_default=Now())
-    seen_at = models.DateTimeField(db_default=Now())
-
-    objects = DelivererQuerySet.as_manager()
-
-    def __str__(self) -> str:
-        return self.name
-
-
-class RelayQuerySet(models.QuerySet["Relay"]):
-    def free_at(self, server: str) -> tuple[datetime, datetime]:
-        """Return the moment from which the next message may leave, and the moment now, both by the database's clock."""
-        relay = self.filter(server=server[:255])
-        while not (found := relay.values_list("free_at", Now()).first()):
-            self.get_or_create(server=server[:255])
-        return found
-
-    def reserve(self, server: str, free_at: datetime, end: datetime) -> bool:
-        """Move the moment from which the next message may leave; return False if somebody has moved it meanwhile."""
-        return bool(self.filter(server=server[:255], free_at=free_at).update(free_at=end))
-
-    def connections(self, server: str, limit: int) -> int:
-        """Return how many connections may be open now."""
-        lowered = self.filter(server=server[:255]).values_list("allowed", flat=True).first()
-        return min(limit, lowered or limit)
-
-    def allow_fewer(self, server: str, limit: int, in_use: int) -> tuple[int, int]:
-        """Halve the connections that may be open; return how many it were and are.
-
-        Those who meet the same crowd, within seconds, halve it once.
-        """
-        relay, _ = self.get_or_create(server=server[:255])
-        before = min(limit, relay.allowed or limit)
-        after = max(1, min(before, in_use + 1) // 2)
-        same_crowd = Now() - timedelta(seconds=SAME_CROWD)
-        unchanged = self.filter(pk=relay.pk, allowed=relay.allowed, allowed_since__lt=same_crowd)
-        return before, after if unchanged.update(allowed=after, allowed_since=Now()) else before
-
-    def allow_one_more(self, server: str, limit: int) -> None:
-        """Do so if a while has passed since the last change."""
-        calm = self.filter(server=server[:255], allowed__lt=limit, allowed_since__lt=Now() - timedelta(seconds=CALM))
-        calm.update(allowed=models.F("allowed") + 1, allowed_since=Now())
-
-
-class Relay(models.Model):
-    """What all who deliver to a relay share; there is none without a limit."""
-
-    server = models.CharField(max_length=255, unique=True)
-    # The next message may leave then. Never just Now(): what SQLite writes for that equals nothing that we could name.
-    free_at = models.DateTimeField(default=LONG_AGO)
-    allowed = models.PositiveSmallIntegerField(null=True, blank=True)  # connections; none: as many as the setting says
-    allowed_since = models.DateTimeField(default=LONG_AGO)
-
-    objects = RelayQuerySet.as_manager()
-
-    def __str__(self) -> str:
-        return self.server
-
-
-class SeatQuerySet(models.QuerySet["Seat"]):
-    def take(self, server: str, allowed: int, token: uuid.UUID, holder: str) -> bool:
-        """Take one of the seats that are allowed, by the database's clock; return False if all are taken."""
-        seats = self.filter(server=server[:255], number__lt=allowed)
-        free = seats.filter(lease_expires_at__lt=Now()).order_by("number")
-        while not seats._take_one(list(free.values_list("pk", flat=True)), token, holder):
-            if seats.count() >= allowed:
-                return False
-            missing = [Seat(server=server[:255], number=number) for number in range(allowed)]
-            Seat.objects.using(self.db).bulk_create(missing, ignore_conflicts=True)
-        return True
-
-    def _take_one(self, keys: list[int], token: uuid.UUID, holder: str) -> bool:
-        changes = {"token": token, "holder": holder[:255], "lease_expires_at": _end_of_lease()}
-        return any(self.filter(pk=key, lease_expires_at__lt=Now()).update(**changes) for key in keys)
-
-    def leave(self, token: uuid.UUID) -> None:
-        self.filter(token=token).update(token=None, lease_expires_at=LONG_AGO)
-
-    def renew(self, tokens: set[uuid.UUID]) -> None:
-        self.filter(token__in=tokens).update(lease_expires_at=_end_of_lease())
-
-    def numbers(self, tokens: set[uuid.UUID]) -> dict[uuid.UUID | None, int]:
-        return dict(self.filter(token__in=tokens).values_list("token", "number"))
-
-    def in_use(self, server: str) -> int:
-        return self.filter(server=server[:255], lease_expires_at__gte=Now()).count()
-
-
-class Seat(models.Model):
-    """A connection that may be open to a relay; it is free when its lease is over."""
-
-    server = models.CharField(max_length=255)
-    number = models.PositiveSmallIntegerField()
-    token = models.UUIDField(null=True, blank=True)
-    holder = models.CharField(max_length=255, blank=True)  # host, process
-    lease_expires_at = models.DateTimeField(default=LONG_AGO)
-
-    objects = SeatQuerySet.as_manager()
-
-    class Meta:
-        constraints = [models.UniqueConstraint(fields=["server", "number"], name="outbox_seat")]
-
-    def __str__(self) -> str:
-        return f"{self.server}, {self.number}"
-
-
-class RelayTroubleQuerySet(models.QuerySet["RelayTrouble"]):
-    def note(self, server: str, reason: str, next_probe_at: datetime) -> None:
-        changes = {"reason": reason, "next_probe_at": next_probe_at}
-        self.update_or_create(server=server[:255], defaults=changes)
-
-    def clear(self, server: str) -> None:
-        self.filter(server=server[:255]).delete()
-
-    def current(self) -> "RelayTroubleQuerySet":
-        """Return what somebody still probes; whoever noted the rest has died, or has another relay by now."""
-        limit = timezone.now() - timedelta(seconds=settings.MAIL_OVERDUE)
-        return self.filter(next_probe_at__gt=limit).order_by("since")
-
-
-class RelayTrouble(models.Model):
-    """A relay that takes no mail at the moment, and why."""
-
-    server = models.CharField(max_length=255, unique=True)
-    reason = models.TextField()
-    since = models.DateTimeField(default=timezone.now)
-    next_probe_at = models.DateTimeField()
-
-    objects = RelayTroubleQuerySet.as_manager()
-
-    class Meta:
-        verbose_name_plural = "relay trouble"
-
-    def __str__(self) -> str:
-        return (
-            f"Mail has waited since {self.since:%Y-%m-%d %H:%M:%S %Z}: {self.reason} "
-            f"Next probe at {self.next_probe_at:%H:%M:%S %Z}."
-        )

@@ -1,0 +1,40 @@
+"""What a stored message is, its history, and what the processes that deliver tell each other."""
+
+from flasky.mail.models.deliverers import SIGNS_MISSED, Deliverer
+from flasky.mail.models.history import MAX_PERSON, Action, Attempt
+from flasky.mail.models.message import (
+    CLAIM_SIZE,
+    IN_TURN,
+    LOST_CLAIMS_UNTIL_HELD,
+    FurtherRecipient,
+    OutboxMessage,
+    OutboxMessageQuerySet,
+)
+from flasky.mail.models.relays import CALM, SAME_CROWD, Relay, RelayTrouble, Seat
+from flasky.mail.models.states import FINISHED, Door, Priority, State
+from flasky.mail.models.tally import WAITS, Tally
+
+__all__ = [
+    "CALM",
+    "CLAIM_SIZE",
+    "FINISHED",
+    "IN_TURN",
+    "LOST_CLAIMS_UNTIL_HELD",
+    "MAX_PERSON",
+    "SAME_CROWD",
+    "SIGNS_MISSED",
+    "WAITS",
+    "Action",
+    "Attempt",
+    "Deliverer",
+    "Door",
+    "FurtherRecipient",
+    "OutboxMessage",
+    "OutboxMessageQuerySet",
+    "Priority",
+    "Relay",
+    "RelayTrouble",
+    "Seat",
+    "State",
+    "Tally",
+]

@@ -1,0 +1,147 @@
+"""What all who deliver to a relay tell each other: its rate, its connections, its trouble."""
+
+import uuid
+from datetime import datetime, timedelta
+from datetime import timezone as zones
+
+from django.conf import settings
+from django.db import models
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from flasky.mail.models.leases import end_of_lease
+
+SAME_CROWD = 2  # s within which several refusals for too many connections count as one
+CALM = 60  # s without such a refusal until one connection more is allowed
+LONG_AGO = datetime(2000, 1, 1, tzinfo=zones.utc)
+
+
+class RelayQuerySet(models.QuerySet["Relay"]):
+    def free_at(self, server: str) -> tuple[datetime, datetime]:
+        """Return the moment from which the next message may leave, and the moment now, both by the database's clock."""
+        relay = self.filter(server=server[:255])
+        while not (found := relay.values_list("free_at", Now()).first()):
+            self.get_or_create(server=server[:255])
+        return found
+
+    def reserve(self, server: str, free_at: datetime, end: datetime) -> bool:
+        """Move the moment from which the next message may leave; return False if somebody has moved it meanwhile."""
+        return bool(self.filter(server=server[:255], free_at=free_at).update(free_at=end))
+
+    def connections(self, server: str, limit: int) -> int:
+        """Return how many connections may be open now."""
+        lowered = self.filter(server=server[:255]).values_list("allowed", flat=True).first()
+        return min(limit, lowered or limit)
+
+    def allow_fewer(self, server: str, limit: int, in_use: int) -> tuple[int, int]:
+        """Halve the connections that may be open; return how many it were and are.
+
+        Those who meet the same crowd, within seconds, halve it once.
+        """
+        relay, _ = self.get_or_create(server=server[:255])
+        before = min(limit, relay.allowed or limit)
+        after = max(1, min(before, in_use + 1) // 2)
+        same_crowd = Now() - timedelta(seconds=SAME_CROWD)
+        unchanged = self.filter(pk=relay.pk, allowed=relay.allowed, allowed_since__lt=same_crowd)
+        return before, after if unchanged.update(allowed=after, allowed_since=Now()) else before
+
+    def allow_one_more(self, server: str, limit: int) -> None:
+        """Do so if a while has passed since the last change."""
+        calm = self.filter(server=server[:255], allowed__lt=limit, allowed_since__lt=Now() - timedelta(seconds=CALM))
+        calm.update(allowed=models.F("allowed") + 1, allowed_since=Now())
+
+
+class Relay(models.Model):
+    """What all who deliver to a relay share; there is none without a limit."""
+
+    server = models.CharField(max_length=255, unique=True)
+    # The next message may leave then. Never just Now(): what SQLite writes for that equals nothing that we could name.
+    free_at = models.DateTimeField(default=LONG_AGO)
+    allowed = models.PositiveSmallIntegerField(null=True, blank=True)  # connections; none: as many as the setting says
+    allowed_since = models.DateTimeField(default=LONG_AGO)
+
+    objects = RelayQuerySet.as_manager()
+
+    def __str__(self) -> str:
+        return self.server
+
+
+class SeatQuerySet(models.QuerySet["Seat"]):
+    def take(self, server: str, allowed: int, token: uuid.UUID, holder: str) -> bool:
+        """Take one of the seats that are allowed, by the database's clock; return False if all are taken."""
+        seats = self.filter(server=server[:255], number__lt=allowed)
+        free = seats.filter(lease_expires_at__lt=Now()).order_by("number")
+        while not seats._take_one(list(free.values_list("pk", flat=True)), token, holder):
+            if seats.count() >= allowed:
+                return False
+            missing = [Seat(server=server[:255], number=number) for number in range(allowed)]
+            Seat.objects.using(self.db).bulk_create(missing, ignore_conflicts=True)
+        return True
+
+    def _take_one(self, keys: list[int], token: uuid.UUID, holder: str) -> bool:
+        changes = {"token": token, "holder": holder[:255], "lease_expires_at": end_of_lease()}
+        return any(self.filter(pk=key, lease_expires_at__lt=Now()).update(**changes) for key in keys)
+
+    def leave(self, token: uuid.UUID) -> None:
+        self.filter(token=token).update(token=None, lease_expires_at=LONG_AGO)
+
+    def renew(self, tokens: set[uuid.UUID]) -> None:
+        self.filter(token__in=tokens).update(lease_expires_at=end_of_lease())
+
+    def numbers(self, tokens: set[uuid.UUID]) -> dict[uuid.UUID | None, int]:
+        return dict(self.filter(token__in=tokens).values_list("token", "number"))
+
+    def in_use(self, server: str) -> int:
+        return self.filter(server=server[:255], lease_expires_at__gte=Now()).count()
+
+
+class Seat(models.Model):
+    """A connection that may be open to a relay; it is free when its lease is over."""
+
+    server = models.CharField(max_length=255)
+    number = models.PositiveSmallIntegerField()
+    token = models.UUIDField(null=True, blank=True)
+    holder = models.CharField(max_length=255, blank=True)  # host, process
+    lease_expires_at = models.DateTimeField(default=LONG_AGO)
+
+    objects = SeatQuerySet.as_manager()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["server", "number"], name="outbox_seat")]
+
+    def __str__(self) -> str:
+        return f"{self.server}, {self.number}"
+
+
+class RelayTroubleQuerySet(models.QuerySet["RelayTrouble"]):
+    def note(self, server: str, reason: str, next_probe_at: datetime) -> None:
+        changes = {"reason": reason, "next_probe_at": next_probe_at}
+        self.update_or_create(server=server[:255], defaults=changes)
+
+    def clear(self, server: str) -> None:
+        self.filter(server=server[:255]).delete()
+
+    def current(self) -> "RelayTroubleQuerySet":
+        """Return what somebody still probes; whoever noted the rest has died, or has another relay by now."""
+        limit = timezone.now() - timedelta(seconds=settings.MAIL_OVERDUE)
+        return self.filter(next_probe_at__gt=limit).order_by("since")
+
+
+class RelayTrouble(models.Model):
+    """A relay that takes no mail at the moment, and why."""
+
+    server = models.CharField(max_length=255, unique=True)
+    reason = models.TextField()
+    since = models.DateTimeField(default=timezone.now)
+    next_probe_at = models.DateTimeField()
+
+    objects = RelayTroubleQuerySet.as_manager()
+
+    class Meta:
+        verbose_name_plural = "relay trouble"
+
+    def __str__(self) -> str:
+        return (
+            f"Mail has waited since {self.since:%Y-%m-%d %H:%M:%S %Z}: {self.reason} "
+            f"Next probe at {self.next_probe_at:%H:%M:%S %Z}."
+        )

@@ -1,0 +1,74 @@
+"""How many messages ended, hour by hour, and how long they had waited."""
+
+from django.db import models
+from django.utils import timezone
+
+PRUNING = 100  # the slot of the tally that those who prune write to; those who deliver have lower ones
+WAITS = {  # seconds from the queue to the acceptance, at most: in which column of the tally it is counted
+    0.1: "within_100_ms",
+    0.5: "within_500_ms",
+    1: "within_1_s",
+    5: "within_5_s",
+    15: "within_15_s",
+    60: "within_1_min",
+    300: "within_5_min",
+    900: "within_15_min",
+    3600: "within_1_h",
+    21_600: "within_6_h",
+    86_400: "within_1_day",
+    float("inf"): "beyond_1_day",
+}
+
+
+class TallyQuerySet(models.QuerySet["Tally"]):
+    def note_number(self, number: int) -> None:
+        """Remember that messages had numbers up to this one."""
+        row, _ = self.get_or_create(hour=timezone.now().replace(minute=0, second=0, microsecond=0), slot=PRUNING)
+        self.filter(pk=row.pk, highest_number__lt=number).update(highest_number=number)
+
+
+class Tally(models.Model):
+    """How many messages ended in an hour, counted by the transactions that ended them; pruning takes nothing away.
+
+    And what their attempts came to. What most hours have nothing of is left out of the statement that counts: the
+    database knows that it is 0.
+    """
+
+    hour = models.DateTimeField()
+    slot = models.PositiveSmallIntegerField()  # processes that count in different rows do not wait for each other
+    sent = models.PositiveIntegerField(default=0)
+    failed = models.PositiveIntegerField(default=0)
+
+    # Attempts, by their outcome
+    accepted = models.PositiveIntegerField(db_default=0)
+    refused = models.PositiveIntegerField(db_default=0)
+    partly = models.PositiveIntegerField(db_default=0)
+    postponed = models.PositiveIntegerField(db_default=0)
+    unknown = models.PositiveIntegerField(db_default=0)
+    retries = models.PositiveIntegerField(db_default=0)  # attempts that were not their message's first
+
+    # How long the messages that were sent had waited. Whole numbers: sums of fractions depend on their order.
+    waited_ms = models.PositiveBigIntegerField(db_default=0)
+    within_100_ms = models.PositiveIntegerField(db_default=0)
+    within_500_ms = models.PositiveIntegerField(db_default=0)
+    within_1_s = models.PositiveIntegerField(db_default=0)
+    within_5_s = models.PositiveIntegerField(db_default=0)
+    within_15_s = models.PositiveIntegerField(db_default=0)
+    within_1_min = models.PositiveIntegerField(db_default=0)
+    within_5_min = models.PositiveIntegerField(db_default=0)
+    within_15_min = models.PositiveIntegerField(db_default=0)
+    within_1_h = models.PositiveIntegerField(db_default=0)
+    within_6_h = models.PositiveIntegerField(db_default=0)
+    within_1_day = models.PositiveIntegerField(db_default=0)
+    beyond_1_day = models.PositiveIntegerField(db_default=0)
+
+    highest_number = models.PositiveBigIntegerField(db_default=0)  # of the messages that were pruned
+
+    objects = TallyQuerySet.as_manager()
+
+    class Meta:
+        verbose_name_plural = "tallies"
+        constraints = [models.UniqueConstraint(fields=["hour", "slot"], name="outbox_tally")]
+
+    def __str__(self) -> str:
+        return f"{self.hour:%Y-%m-%d %H}: {self.sent} sent, {self.failed} failed"
