@@ -37,7 +37,7 @@ def main():
         page.screenshot(path=HERE / "outbox.png")
         page.goto(f"{OUTBOX}charts/")
         page.screenshot(path=HERE / "charts.png", full_page=True)
-        page.goto(f"{OUTBOX}?tab=retry")
+        page.goto(f"{OUTBOX}?tab=later")
         page.locator(".rows").get_by_role("link").first.click()
         page.screenshot(path=HERE / "message.png")
         browser.close()

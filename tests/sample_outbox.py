@@ -28,7 +28,8 @@ FATES = {{
 }}
 for number in range(60):
     state = list(FATES)[number % 6]
-    outcome, reply = FATES[state]
+    is_scheduled = number == 6
+    outcome, reply = ("", "") if is_scheduled else FATES[state]
     user = User(username=f"Zoë O'Brien {{number}}", pk=1)
     to = [f"ann{{number}}@example.com", f"bob{{number}}@example.net"][: 1 + number % 2]
     subject = "New User" if number % 5 else "A longer subject, " * 8
@@ -37,7 +38,10 @@ for number in range(60):
     message.door = ["form", "admin", "sendtestemail", "other"][number % 4]
     message.person = "" if number % 4 == 0 else "{NAME}"
     message.created_at = now - timedelta(minutes=7, hours=number)
-    message.next_attempt_at = now + timedelta(minutes=5 + number)
+    message.next_attempt_at = now + (timedelta(days=1) if is_scheduled else timedelta(minutes=5 + number))
+    message.attempt_count = int(bool(outcome))
+    message.priority = {{0: "urgent", 6: "bulk"}}.get(number % 10, "normal")
+    message.queued_at = message.next_attempt_at if is_scheduled else message.created_at
     message.last_reply = reply
     message.possible_duplicate = number % 12 == 2
     if state == State.SENDING:

@@ -12,7 +12,7 @@ from django.utils import timezone
 from django.utils.html import strip_tags
 
 from accounts.models import User
-from flasky.mail.models import OutboxMessage, RelayTrouble, State
+from flasky.mail.models import OutboxMessage, Priority, RelayTrouble, State
 
 pytestmark = pytest.mark.django_db
 
@@ -180,6 +180,27 @@ def test_the_list_is_narrowed_by_its_address(viewer):
     shown = read(viewer.get(f"{LIST}?tab=failed&q=one"))
     assert "New one" in shown
     assert "Old one" not in shown
+
+
+def test_the_list_says_what_overtakes_and_what_waits_while_it_matters(viewer):
+    for priority in Priority:
+        for state in (State.QUEUED, State.SENDING, State.HELD, State.SENT):
+            store(f"{priority} one", priority=priority, state=state)
+    page = viewer.get(LIST).content.decode()
+    assert re.findall(r'class="badge">(\w+)<', page) == ["bulk"] * 3 + ["urgent"] * 3
+
+
+def test_the_list_says_when_a_message_goes_that_is_due_later(viewer):
+    later = timezone.now() + timedelta(days=1)
+    store("In time", next_attempt_at=later)
+    store("Put off", next_attempt_at=later + timedelta(hours=1), attempt_count=1, last_reply="451 Later")
+    store("Held", next_attempt_at=later + timedelta(hours=2), state=State.HELD)
+    shown = read(viewer.get(LIST))
+    moments = [f"{moment.day} {moment:%b %Y, %H:%M:%S} UTC" for moment in (later, later + timedelta(hours=1))]
+    assert re.findall(r"(?:to be sent|next try) at .*? UTC", shown) == [
+        f"next try at {moments[1]}",
+        f"to be sent at {moments[0]}",
+    ]
 
 
 def test_the_list_sends_an_action_the_filter_that_it_is_for(actor):

@@ -85,11 +85,11 @@ def test_each_state_has_its_tab(state):
     assert found(tab=state.value) == [messages[state]]
 
 
-def test_what_waits_for_a_retry_is_queued_for_later():
+def test_what_is_due_later_has_a_tab():
     store(next_attempt_at=timezone.now() - timedelta(minutes=1))
     store(next_attempt_at=timezone.now() + timedelta(minutes=1), state=State.SENT)
     later = store(next_attempt_at=timezone.now() + timedelta(minutes=1))
-    assert found(tab="retry") == [later.pk]
+    assert found(tab="later") == [later.pk]
 
 
 def test_possible_duplicates_have_a_tab():
@@ -304,7 +304,7 @@ def test_the_tabs_count_their_messages_whatever_the_filters_are():
     store(state=State.FAILED, possible_duplicate=True)
     store(next_attempt_at=timezone.now() + timedelta(days=1))
     counts = {tab["label"]: tab["count"] for tab in tabs(Listing({"q": "missing"}))}
-    expected = {"All": "2", "Queued": "1", "Waiting for a retry": "1", "Failed": "1", "Possible duplicates": "1"}
+    expected = {"All": "2", "Queued": "1", "Due later": "1", "Failed": "1", "Possible duplicates": "1"}
     assert {label: count for label, count in counts.items() if count != "0"} == expected
 
 
@@ -331,7 +331,7 @@ def test_large_counts_are_readable():
 LOOKS = [
     {},
     {"tab": "failed"},
-    {"tab": "retry"},
+    {"tab": "later"},
     {"tab": "duplicates"},
     {"q": "hi"},
     {"q": "17"},
@@ -351,6 +351,7 @@ def statements(query):
     with CaptureQueriesContext(connection) as queries:
         listing = Listing(query)
         assert listing.page is not None
+        assert not listing.priorities()
         assert listing.count <= listing.last_page * 50
         assert tabs(listing)
         assert listing.window_start is None or listing.period.text != "nonsense"
@@ -374,7 +375,7 @@ def test_no_look_counts_or_reads_without_a_limit(small, query):
 
 @pytest.mark.parametrize(
     ("query", "most"),
-    [({}, 2), ({"q": "hi"}, 3), ({"event": "a", "tab": "failed"}, 3), ({"q": "bob@example.com"}, 5), ({"q": "1"}, 2)],
+    [({}, 3), ({"q": "hi"}, 4), ({"event": "a", "tab": "failed"}, 3), ({"q": "bob@example.com"}, 6), ({"q": "1"}, 3)],
 )
 def test_a_look_costs_a_few_statements_and_one_for_each_tab(query, most):
     assert len(statements(query)) <= most + len(TABS)

@@ -104,6 +104,20 @@ def test_of_many_addresses_the_first_ten_are_shown_and_the_others_unfold(client)
     assert "b9@example.com 3 more b10@example.com" in shown
 
 
+@pytest.mark.parametrize(
+    ("priority", "said"),
+    [
+        ("urgent", "Priority urgent: it overtakes all that is less urgent"),
+        ("normal", ""),
+        ("bulk", "Priority bulk: it waits until nothing else is due"),
+    ],
+)
+def test_a_priority_is_said_that_is_not_the_normal_one(client, priority, said):
+    shown = read(client, store(priority=priority))
+    assert said in shown
+    assert ("Priority" in shown) == bool(said)
+
+
 def test_a_mail_without_a_subject_says_so(client):
     assert "(no subject)" in read(client, store(subject=""))
 

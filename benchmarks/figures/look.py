@@ -15,7 +15,7 @@ SLOW = 20  # ms, of a query whose plan is noted
 TIMES = 3  # requests of each page in a round
 
 LIST = "/admin/mail/outboxmessage/"
-TABS = ("queued", "retry", "sending", "sent", "failed", "held", "cancelled", "duplicates")
+TABS = ("queued", "later", "sending", "sent", "failed", "held", "cancelled", "duplicates")
 PAGES = {
     "the list": LIST,
     **{f"tab {tab}": f"{LIST}?tab={tab}" for tab in TABS},

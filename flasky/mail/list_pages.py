@@ -20,11 +20,12 @@ def list_context(request: HttpRequest, url: Url) -> dict[str, Any]:
     listing = Listing(request.GET)
     live = "&live=1" if live_seconds(request) else ""
     first = (listing.number - 1) * PER_PAGE + 1
+    priorities = listing.priorities()
     return {
         **shared_context(request, url),
         "listing": listing,
         "tabs": [tab | {"address": f"?{tab['address']}{live}"} for tab in tabs(listing)],
-        "rows": [(message, url("message", message.pk)) for message in listing.page],
+        "rows": [(message, url("message", message.pk), priorities.get(message.pk, "")) for message in listing.page],
         "first": first,
         "last": first + len(listing.page) - 1,
         "matching_label": limited(listing.count),

@@ -18,7 +18,7 @@ from urllib.parse import urlencode
 from django.db.models import Q
 from django.utils import timezone
 
-from flasky.mail.models import FurtherRecipient, OutboxMessage, OutboxMessageQuerySet, State
+from flasky.mail.models import FurtherRecipient, OutboxMessage, OutboxMessageQuerySet, Priority, State
 from flasky.mail.wire import envelope_address
 
 PER_PAGE = 50
@@ -29,7 +29,16 @@ TO_ADDRESS = 5_000  # messages in a window of an address; their keys go to the d
 AGES = {"1h": timedelta(hours=1), "24h": timedelta(hours=24), "7d": timedelta(days=7), "30d": timedelta(days=30)}
 YEARS = range(1000, 3000)  # every database and every time zone can tell these
 # On SQLite whatever was added to the table behind the content is found only by reading the content.
-FOR_LISTS = ("state", "created_at", "last_reply", "possible_duplicate", "subject", "recipients")
+FOR_LISTS = (
+    "state",
+    "created_at",
+    "next_attempt_at",
+    "attempt_count",
+    "last_reply",
+    "possible_duplicate",
+    "subject",
+    "recipients",
+)
 NEWEST_FIRST = ("-created_at", "-pk")
 
 NUMBER = re.compile(r"#?(\d{1,18})")
@@ -49,7 +58,7 @@ class Tab:
 TABS = (
     Tab("", "All", lambda messages: messages),
     Tab("queued", "Queued", lambda messages: messages.filter(state=State.QUEUED)),
-    Tab("retry", "Waiting for a retry", lambda messages: messages.waiting_for_a_retry()),
+    Tab("later", "Due later", lambda messages: messages.due_later()),
     Tab("sending", "Sending", lambda messages: messages.filter(state=State.SENDING)),
     Tab("sent", "Sent", lambda messages: messages.filter(state=State.SENT)),
     Tab("failed", "Failed", lambda messages: messages.filter(state=State.FAILED)),
@@ -80,6 +89,13 @@ class Listing:
         messages = self.matching() if self._found is None else OutboxMessage.objects.filter(pk__in=self._found[rows])
         ordered = messages.order_by(*NEWEST_FIRST).only(*FOR_LISTS)
         return list(ordered[rows] if self._found is None else ordered)
+
+    def priorities(self) -> dict[int, str]:
+        """Return the priority of each message on the page that is not finished, unless it is the normal one."""
+        # Not with the page: on SQLite it is behind the content, and most messages on most pages are finished.
+        unfinished = [message.pk for message in self.page if not message.is_finished]
+        special = OutboxMessage.objects.filter(pk__in=unfinished).exclude(priority=Priority.NORMAL)
+        return dict(special.values_list("pk", "priority"))
 
     @cached_property
     def number(self) -> int:

@@ -197,7 +197,7 @@ class OutboxMessageQuerySet(models.QuerySet["OutboxMessage"]):
         limit = timezone.now() - timedelta(seconds=settings.MAIL_OVERDUE)
         return self.filter(state=State.QUEUED, next_attempt_at__lt=limit).order_by("next_attempt_at")
 
-    def waiting_for_a_retry(self) -> "OutboxMessageQuerySet":
+    def due_later(self) -> "OutboxMessageQuerySet":
         return self.filter(state=State.QUEUED, next_attempt_at__gt=timezone.now())
 
     def next_attempt_after(self, moment: datetime) -> datetime | None:
