@@ -16,7 +16,7 @@ from hypothesis import settings as rules
 from hypothesis import strategies as st
 
 from flasky.mail import vitals as vitals_module
-from flasky.mail.models import Attempt, Deliverer, OutboxMessage, RelayTrouble, State, Tally
+from flasky.mail.models import CALM, Attempt, Deliverer, OutboxMessage, Relay, RelayTrouble, State, Tally
 from flasky.mail.vitals import age, ended_per_day, ended_per_hour, vitals, waiting
 
 pytestmark = pytest.mark.django_db
@@ -50,6 +50,12 @@ def attempt(outcome=ACCEPTED, seconds=0.0, **span):
 
 def tried(*attempts):
     Attempt.objects.bulk_create(attempts)
+
+
+def notices():
+    """Return the sentences above the strip."""
+    html = render_to_string("outbox/strip.html", {"vitals": vitals()})
+    return re.findall(r'<p class="vitals-notice[^>]*>(.*?)</p>', html)
 
 
 def strip():
@@ -204,6 +210,35 @@ def test_each_relay_in_trouble_is_named_and_forgotten_trouble_is_not(now):
         RelayTrouble.objects.create(server=server, reason=f"{server} was away.", next_probe_at=ago(minutes=minutes))
     assert [trouble.server for trouble in vitals().troubles] == ["a:25", "b:25"]
     assert re.findall(r"[abc]:25", strip()[3]) == ["a:25", "b:25"]
+
+
+@pytest.mark.parametrize(("seconds", "is_over"), [(20, False), (61, True), (86_000, True)])
+def test_fewer_connections_are_said_with_their_number_and_their_end(deliverer, settings, seconds, is_over):
+    settings.MAIL_MAX_CONNECTIONS = 20
+    relay = Relay.objects.create(server="a:25", allowed=4, allowed_since=ago(seconds=seconds))
+    grows_at = relay.allowed_since + timedelta(seconds=CALM)
+    following = "with the next mail" if is_over else f"at {grows_at:%H:%M:%S} UTC"
+    assert notices() == [
+        "At most 4 connections to a:25 for now, not 20 (MAIL_MAX_CONNECTIONS), because it refused more; "
+        f"while mail leaves, one more every 60 s, the next {following}."
+    ]
+
+
+def test_one_connection_is_singular(deliverer, settings):
+    settings.MAIL_MAX_CONNECTIONS = 2
+    Relay.objects.create(server="a:25", allowed=1, allowed_since=timezone.now())
+    assert notices()[0].startswith("At most 1 connection to a:25")
+
+
+@pytest.mark.parametrize(
+    ("limit", "allowed", "hours"),
+    [(4, 4, 0), (4, None, 0), (3, 4, 0), (0, 4, 0), (20, 4, 25)],
+    ids=["as many", "none was refused", "a lower setting", "no limit", "a relay of the past"],
+)
+def test_nothing_is_said_of_connections_where_nothing_holds_mail_up(deliverer, settings, limit, allowed, hours):
+    settings.MAIL_MAX_CONNECTIONS = limit
+    Relay.objects.create(server="a:25", allowed=allowed, allowed_since=ago(hours=hours))
+    assert notices() == []
 
 
 def test_times_are_those_of_the_time_zone(now):

@@ -1,6 +1,6 @@
 """What people must be told about the outbox, in the sentences that the pages and the checks share."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.utils import dateformat, timezone
@@ -8,11 +8,13 @@ from django.utils.text import Truncator
 from django.utils.timesince import timesince
 
 from flasky.mail.models import (
+    CALM,
     LOST_CLAIMS_UNTIL_HELD,
     SIGNS_MISSED,
     Action,
     Deliverer,
     OutboxMessage,
+    Relay,
     RelayTrouble,
     State,
 )
@@ -56,6 +58,22 @@ def overdue() -> str:
     counted = f"More than {MOST_COUNTED:,}" if count > MOST_COUNTED else f"{count:,}"
     waited = timesince(oldest, timezone.now(), depth=1).replace("\xa0", " ")
     return f"{counted} message{' is' if count == 1 else 's are'} overdue, the oldest by {waited}."
+
+
+def fewer_connections() -> list[str]:
+    """Return for each relay that refused connections how many it may have for now, and how that ends."""
+    limit = settings.MAIL_MAX_CONNECTIONS
+    return [_fewer_connections(relay, limit) for relay in Relay.objects.lowered(limit)] if limit else []
+
+
+def _fewer_connections(relay: Relay, limit: int) -> str:
+    grows_at = relay.allowed_since + timedelta(seconds=CALM)
+    following = f"at {_time_of_day(grows_at)}" if grows_at > timezone.now() else "with the next mail"
+    return (
+        f"At most {relay.allowed} connection{'' if relay.allowed == 1 else 's'} to {relay.server} for now, not {limit} "
+        f"(MAIL_MAX_CONNECTIONS), because it refused more; while mail leaves, one more every {CALM} s, "
+        f"the next {following}."
+    )
 
 
 def why(message: OutboxMessage) -> str:
@@ -159,6 +177,10 @@ def _on_one_line(reply: str) -> str:
 
 def _moment(moment: datetime) -> str:
     return dateformat.format(timezone.localtime(moment), "j M Y, H:i:s e")
+
+
+def _time_of_day(moment: datetime) -> str:
+    return dateformat.format(timezone.localtime(moment), "H:i:s e")
 
 
 def about(message: OutboxMessage) -> list[str]:

@@ -11,7 +11,7 @@ from django.utils.timesince import timesince
 
 from flasky.mail.charts import Period
 from flasky.mail.models import Attempt, Deliverer, OutboxMessage, RelayTrouble, State, Tally
-from flasky.mail.notices import delivers_inline, delivery_notice
+from flasky.mail.notices import delivers_inline, delivery_notice, fewer_connections
 
 MOST_WAITING = 10_000  # messages in the picture of what waits
 NEWEST = 1000  # attempts that one look reads
@@ -28,6 +28,7 @@ class Vitals:
     recent: "Recent"
     failed: int
     troubles: list[RelayTrouble]
+    fewer_connections: list[str]  # sentences
     alive: list[Deliverer]
     silent: list[Deliverer]
     is_inline: bool
@@ -78,6 +79,7 @@ def vitals() -> Vitals:
         recent=_recent(now),
         failed=_failed_since(now - timedelta(hours=HOURS)),
         troubles=troubles,
+        fewer_connections=fewer_connections(),
         alive=list(Deliverer.objects.alive().order_by("name")),
         silent=list(Deliverer.objects.silent().order_by("-seen_at")),
         is_inline=delivers_inline(),

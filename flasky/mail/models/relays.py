@@ -33,6 +33,11 @@ class RelayQuerySet(models.QuerySet["Relay"]):
         lowered = self.filter(server=server[:255]).values_list("allowed", flat=True).first()
         return min(limit, lowered or limit)
 
+    def lowered(self, limit: int) -> "RelayQuerySet":
+        """Return those to which fewer connections may be open; not those of a day ago, whose place another may have."""
+        lately = Now() - timedelta(days=1)
+        return self.filter(allowed__lt=limit, allowed_since__gt=lately).order_by("server")
+
     def allow_fewer(self, server: str, limit: int, in_use: int) -> tuple[int, int]:
         """Halve the connections that may be open; return how many it were and are.
 
