@@ -180,6 +180,19 @@ def test_attempts_are_counted_by_their_outcome_and_messages_by_their_end(relay):
     }
 
 
+def test_attempts_whose_process_died_are_counted_when_another_takes_over():
+    message = store(1)
+    before = read()
+    for _ in range(2):
+        OutboxMessage.objects.claim(1)
+        OutboxMessage.objects.update(lease_expires_at=timezone.now() - timedelta(days=1))
+        assert OutboxMessage.objects.release_expired() == 1
+        assert OutboxMessage.objects.release_expired() == 0
+    grown = {name: value - before[name] for name, value in read().items() if value != before[name]}
+    assert (grown["attempts_total{unknown}"], grown["retries_total"]) == (2, 1)
+    assert message.attempts.count() == 2
+
+
 @pytest.mark.parametrize(("waited", "first"), [(0.2, "0.5"), (2, "5.0"), (100, "300.0"), (90_000, "+Inf")])
 def test_how_long_a_message_has_waited_is_in_the_right_bucket(relay, waited, first):
     deliver(relay, seconds=waited)
@@ -242,6 +255,17 @@ def test_the_queue_is_told_by_state_with_its_depth_and_age():
     assert found["oldest_seconds{sending}"] == 0
     assert found["due_messages"] == 1
     assert 100 <= found["overdue_seconds"] <= 160
+
+
+def test_what_waits_for_a_time_of_its_own_has_no_age(monkeypatch):
+    tomorrow = timezone.now() + timedelta(days=1)
+    store(500, queued_at=tomorrow, next_attempt_at=tomorrow)
+    assert read()["oldest_seconds{queued}"] == 0
+    store(100)
+    store(200, next_attempt_at=timezone.now() + timedelta(hours=1), created_at=timezone.now() - timedelta(days=9))
+    assert 200 <= read()["oldest_seconds{queued}"] <= 260
+    monkeypatch.setattr("flasky.mail.models.message.MOST_COMPARED", 1)
+    assert 100 <= read()["oldest_seconds{queued}"] <= 160
 
 
 def test_each_claim_is_one_attempt_in_flight():

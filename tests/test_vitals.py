@@ -70,18 +70,24 @@ def strip():
 
 def test_the_oldest_waiting_message_is_named_with_its_age(now):
     store(State.SENT, created_at=ago(days=9))
-    oldest = store(created_at=ago(hours=2, minutes=50), next_attempt_at=now)
-    store(created_at=ago(minutes=1))
+    oldest = store(queued_at=ago(hours=2, minutes=50), created_at=ago(days=3))
+    store(queued_at=ago(minutes=1), next_attempt_at=ago(minutes=1))
+    store(queued_at=ago(days=-1), next_attempt_at=ago(days=-1), created_at=ago(days=9))
     state = vitals()
     assert (state.oldest, state.oldest_age, state.oldest_is_overdue) == (oldest, "2 hours", False)
-    assert strip()[0] == "Oldest waiting message 2 hours stored 3 Nov 2026, 09:40:00 UTC"
+    assert strip()[0] == "Oldest waiting message 2 hours since 3 Nov 2026, 09:40:00 UTC"
 
 
 @pytest.mark.parametrize(("late", "is_overdue"), [(299, False), (300, False), (301, True)])
 def test_it_is_overdue_when_it_has_been_due_for_too_long(now, late, is_overdue):
-    store(created_at=ago(days=1), next_attempt_at=ago(seconds=late))
+    store(queued_at=ago(days=1), next_attempt_at=ago(seconds=late))
     assert vitals().oldest_is_overdue == is_overdue
     assert ("overdue" in strip()[0]) == is_overdue
+
+
+def test_what_waits_for_a_time_of_its_own_has_not_waited_yet(now):
+    store(queued_at=ago(days=-1), next_attempt_at=ago(days=-1), created_at=ago(days=9))
+    assert vitals().oldest is None
 
 
 def test_nothing_waits():
@@ -243,10 +249,10 @@ def test_nothing_is_said_of_connections_where_nothing_holds_mail_up(deliverer, s
 
 def test_times_are_those_of_the_time_zone(now):
     tried(attempt(minutes=3))
-    store(created_at=ago(hours=15))
+    store(queued_at=ago(hours=15))
     with timezone.override("Asia/Kolkata"):
         boxes = strip()
-    assert "stored 3 Nov 2026, 03:00:00 IST" in boxes[0]
+    assert "since 3 Nov 2026, 03:00:00 IST" in boxes[0]
     assert "took a mail at 3 Nov 2026, 17:57:00 IST" in boxes[3]
 
 
@@ -431,11 +437,11 @@ def test_every_hour_of_four_weeks_is_in_one_day(clock, zone, hours_ago):
 # What waits, for the heat table
 
 
-def test_what_has_waited_longest_is_read_first_and_not_all_of_it(monkeypatch):
+def test_what_is_due_first_is_read_first_and_not_all_of_it(monkeypatch):
     moments = [ago(minutes=minutes) for minutes in (1, 3, 2)]
     for moment in moments:
-        store(created_at=moment)
-    store(State.SENT, created_at=ago(days=1))
+        store(queued_at=moment, next_attempt_at=moment)
+    store(State.SENT, next_attempt_at=ago(days=1))
     oldest_first = [(["bob@example.com"], moment) for moment in sorted(moments)]
     assert waiting() == oldest_first
     monkeypatch.setattr("flasky.mail.vitals.MOST_WAITING", 2)

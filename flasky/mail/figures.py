@@ -25,7 +25,7 @@ class Figures:
     stored: int
     sums: dict[str, int]  # of the tallies' columns
     depth: dict[str, int]  # messages in each open state
-    age: dict[str, float]  # s since the oldest of them was stored
+    age: dict[str, float]  # s that the one of them has waited that has waited longest
     due: int
     overdue: float  # s since the first due message became due
     in_flight: int  # attempts
@@ -44,7 +44,7 @@ def figures() -> Figures:
         stored=max(newest or 0, pruned),
         sums=sums,
         depth={state.value: _counted(OutboxMessage.objects.filter(state=state)) for state in OPEN},
-        age={state.value: _age_of_oldest(state, now) for state in OPEN},
+        age={state.value: _longest_wait(state, now) for state in OPEN},
         due=_counted(due),
         overdue=_seconds(first_due, now),
         in_flight=_in_flight(),
@@ -77,9 +77,9 @@ def _counted(messages: QuerySet[Any]) -> int:
     return messages.values("pk")[:MOST_COUNTED].count()
 
 
-def _age_of_oldest(state: State, now: datetime) -> float:
-    stored = OutboxMessage.objects.filter(state=state).order_by("created_at").values_list("created_at", flat=True)
-    return _seconds(stored.first(), now)
+def _longest_wait(state: State, now: datetime) -> float:
+    found = OutboxMessage.objects.filter(state=state).waits_longest()
+    return _seconds(found[0], now) if found else 0.0
 
 
 def _seconds(moment: datetime | None, now: datetime) -> float:

@@ -85,6 +85,6 @@ def charts_context(request: HttpRequest, url: Url) -> dict[str, Any]:
         "per_hour": bars(ended_per_hour(now)),
         "per_day": bars(ended_per_day(now)),
         "waiting": heat(queued, now),
-        "waiting_title": f"What waits: the {MOST_WAITING:,} oldest" if len(queued) == MOST_WAITING else "What waits",
+        "waiting_title": f"What waits: the first {MOST_WAITING:,} due" if len(queued) == MOST_WAITING else "What waits",
         "time_zone": settings.TIME_ZONE,
     }

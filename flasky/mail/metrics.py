@@ -63,7 +63,7 @@ class _Read:
 
 def families(found: Figures) -> Iterator[Any]:
     sums = found.sums
-    yield _counter("stored", "Messages stored: the highest number that one has had.", found.stored)
+    yield _counter("stored", "Messages stored, copies too: the highest number, even if rolled back.", found.stored)
     yield _counter("accepted", "Messages that ended as sent.", sums["sent"])
     yield _counter("failed", "Messages that ended as failed: refused for good, or given up.", sums["failed"])
     yield _counter("retries", "Attempts that were not the first of their message.", sums["retries"])
@@ -78,7 +78,7 @@ def families(found: Figures) -> Iterator[Any]:
         sum_value=sums["waited_ms"] / 1000,
     )
     yield _by_state("messages", "Messages that are not finished; counts end at 100,000.", found.depth)
-    yield _by_state("oldest_seconds", "Age of the oldest of them since it was stored; 0 without any.", found.age)
+    yield _by_state("oldest_seconds", "Longest wait of one of them since it could first leave; 0 without.", found.age)
     yield _gauge("due_messages", "Messages that could be delivered now; the count ends at 100,000.", found.due)
     yield _gauge("overdue_seconds", "Time since the first of them became due; 0 without any.", found.overdue)
     yield _gauge("in_flight_attempts", "Claims whose holders talk to the relay, one attempt each.", found.in_flight)

@@ -36,7 +36,7 @@ class Vitals:
 
     @property
     def oldest_age(self) -> str:
-        return age(self.oldest.created_at, self.now) if self.oldest else ""
+        return age(self.oldest.queued_at, self.now) if self.oldest else ""
 
     @property
     def oldest_is_overdue(self) -> bool:
@@ -88,8 +88,9 @@ def vitals() -> Vitals:
 
 
 def _oldest() -> OutboxMessage | None:
-    queued = OutboxMessage.objects.filter(state=State.QUEUED).order_by("created_at")
-    return queued.only("created_at", "next_attempt_at").first()
+    queued = OutboxMessage.objects.filter(state=State.QUEUED)
+    found = queued.waits_longest()
+    return queued.filter(pk=found[1]).only("queued_at", "next_attempt_at").first() if found else None
 
 
 def _recent(now: datetime) -> Recent:
@@ -150,6 +151,6 @@ def _day(day: date) -> str:
 
 
 def waiting() -> list[tuple[list[str], datetime]]:
-    """Return the recipients and the age of what has waited longest, of MOST_WAITING at most, for charts.heat."""
-    queued = OutboxMessage.objects.filter(state=State.QUEUED).order_by("created_at")
-    return list(queued.values_list("recipients", "created_at")[:MOST_WAITING])
+    """Return the recipients of what waits and since when, the first MOST_WAITING to be due at most, for charts.heat."""
+    queued = OutboxMessage.objects.filter(state=State.QUEUED).order_by("next_attempt_at")
+    return list(queued.values_list("recipients", "queued_at")[:MOST_WAITING])

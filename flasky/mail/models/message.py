@@ -20,6 +20,7 @@ from flasky.mail.models.tally import Tally
 LOST_CLAIMS_UNTIL_HELD = 3
 CLAIM_SIZE = 1_000_000  # bytes of content in one claim, so that large mails are not all in memory at once
 BATCH = 1000  # messages in one short transaction: others must be able to write in between
+MOST_COMPARED = 1000  # messages in one look for the one that has waited longest
 IN_TURN = ("next_attempt_at", "pk")
 NOT_FOR_DELIVERY = (
     "message_id",
@@ -200,6 +201,16 @@ class OutboxMessageQuerySet(models.QuerySet["OutboxMessage"]):
     def due_later(self) -> "OutboxMessageQuerySet":
         return self.filter(state=State.QUEUED, next_attempt_at__gt=timezone.now())
 
+    def waits_longest(self) -> tuple[datetime, int] | None:
+        """Return since when the one of these has waited that has waited longest, and its key; None if none has.
+
+        What waits for a time of its own has not waited yet. Only the first MOST_COMPARED to be due are compared: that
+        is quick, and what waits for a retry is due before what is to be sent next week.
+        """
+        due_first = self.order_by("next_attempt_at").values_list("queued_at", "pk")[:MOST_COMPARED]
+        now = timezone.now()
+        return min(((since, key) for since, key in due_first if since <= now), default=None)
+
     def next_attempt_after(self, moment: datetime) -> datetime | None:
         """Return when the first message that is not due at `moment` will be; None if none waits for a later time."""
         later = self.filter(state=State.QUEUED, next_attempt_at__gt=moment)
@@ -317,6 +328,7 @@ class OutboxMessage(models.Model):
             taken = self._give_back(expired=True, counted=True, state=state, last_reply=reply, lost_claims=lost_claims)
             if taken:
                 self.attempts.create(outcome=Attempt.Outcome.UNKNOWN, reply=reply, worker=self.claimed_by)
+                Tally.objects.using(self._state.db).count_unknown(is_retry=self.attempt_count > 1)
         return taken
 
     def _give_back(self, counted: bool = False, expired: bool = False, **changes: Any) -> bool:

@@ -3,7 +3,7 @@
 from django.db import models
 from django.utils import timezone
 
-PRUNING = 100  # the slot of the tally that those who prune write to; those who deliver have lower ones
+ASIDE = 100  # the slot of those who prune, and of those who take over from the dead; those who deliver have lower ones
 WAITS = {  # seconds from the queue to the acceptance, at most: in which column of the tally it is counted
     0.1: "within_100_ms",
     0.5: "within_500_ms",
@@ -23,8 +23,15 @@ WAITS = {  # seconds from the queue to the acceptance, at most: in which column 
 class TallyQuerySet(models.QuerySet["Tally"]):
     def note_number(self, number: int) -> None:
         """Remember that messages had numbers up to this one."""
-        row, _ = self.get_or_create(hour=timezone.now().replace(minute=0, second=0, microsecond=0), slot=PRUNING)
-        self.filter(pk=row.pk, highest_number__lt=number).update(highest_number=number)
+        self._aside().filter(highest_number__lt=number).update(highest_number=number)
+
+    def count_unknown(self, is_retry: bool) -> None:
+        """Count an attempt whose holder died."""
+        self._aside().update(unknown=models.F("unknown") + 1, retries=models.F("retries") + int(is_retry))
+
+    def _aside(self) -> "TallyQuerySet":
+        row, _ = self.get_or_create(hour=timezone.now().replace(minute=0, second=0, microsecond=0), slot=ASIDE)
+        return self.filter(pk=row.pk)
 
 
 class Tally(models.Model):
