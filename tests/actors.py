@@ -154,6 +154,26 @@ def start_python(script, **variables):
     return subprocess.Popen([sys.executable, "-c", script], env=environment, text=True, bufsize=1, **pipes)
 
 
+def run_at_once(processes):
+    """Let processes begin that have said "ready", and wait until they say "done"."""
+    try:
+        assert [process.stdout.readline() for process in processes] == ["ready\n"] * len(processes)
+        for process in processes:
+            process.stdin.write("now\n")
+        assert [process.stdout.readline() for process in processes] == ["done\n"] * len(processes)
+    finally:
+        for process in processes:
+            process.kill()
+            process.communicate()
+
+
+def succeed(script):
+    """Run the script in a process of its own, and say what it has said if it fails."""
+    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "tests.settings"}
+    finished = subprocess.run([sys.executable, "-c", script], env=environment, timeout=60, capture_output=True)
+    assert finished.returncode == 0, finished.stderr.decode()
+
+
 def on_this_database():
     """Return the environment of a process that works on this test's database."""
     database = connection.settings_dict["NAME"]

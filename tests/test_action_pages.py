@@ -5,7 +5,6 @@ from datetime import timedelta
 from html import unescape
 
 import pytest
-from django.contrib.auth.models import Permission
 from django.core.mail import EmailMessage
 from django.test import Client
 from django.utils import timezone
@@ -14,6 +13,7 @@ from django.utils.html import strip_tags
 from accounts.models import User
 from flasky.mail import action_pages, actions
 from flasky.mail.models import Action, OutboxMessage, State
+from tests.people import staff_user
 
 pytestmark = pytest.mark.django_db
 
@@ -33,10 +33,7 @@ def actor(ann, client):
 
 
 def staff(name, *permissions, email="ann@example.com"):
-    User.objects.bulk_create([User(username=name, email=email, is_staff=True)])
-    user = User.objects.get(username=name)
-    user.user_permissions.set(Permission.objects.filter(codename__in=permissions or ["change_outboxmessage"]))
-    return user
+    return staff_user(name, *(permissions or ["change_outboxmessage"]), email=email)
 
 
 def store(state=State.QUEUED, subject="Hi", **changes):

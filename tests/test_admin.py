@@ -2,10 +2,10 @@
 
 import re
 from datetime import timedelta
+from functools import partial
 from html import unescape
 
 import pytest
-from django.contrib.auth.models import Permission
 from django.core.mail import EmailMessage
 from django.urls import reverse
 from django.utils import timezone
@@ -13,6 +13,7 @@ from django.utils.html import strip_tags
 
 from accounts.models import User
 from flasky.mail.models import OutboxMessage, Priority, RelayTrouble, State
+from tests.people import log_in_staff
 
 pytestmark = pytest.mark.django_db
 
@@ -22,16 +23,7 @@ CHARTS = f"{LIST}charts/"
 
 @pytest.fixture
 def staff(client):
-    """Log in somebody with these permissions; return the client."""
-
-    def log_in(*permissions):
-        User.objects.bulk_create([User(username="Ann", is_staff=True)])
-        user = User.objects.get(username="Ann")
-        user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
-        client.force_login(user)
-        return client
-
-    return log_in
+    return partial(log_in_staff, client)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from django.core.mail import EmailMessage
 
 from flasky.mail import dispatchers
 from flasky.mail.models import Deliverer, OutboxMessage, State
-from tests.actors import on_this_database
+from tests.actors import on_this_database, succeed
 from tests.celery_worker import broker_url, celery_worker
 from tests.conftest import wait_until
 
@@ -198,9 +198,7 @@ if child == 0:
 celery.stop()
 raise SystemExit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
-    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "tests.settings"}
-    finished = subprocess.run([sys.executable, "-c", script], env=environment, timeout=60, capture_output=True)
-    assert finished.returncode == 0, finished.stderr.decode()
+    succeed(script)
 
 
 def test_a_command_that_ends_at_once_still_wakes_a_worker(environment, settings):

@@ -13,7 +13,7 @@ from django.db import transaction
 from flasky.mail import dispatchers
 from flasky.mail.dispatchers import inline, threads
 from flasky.mail.models import OutboxMessage, State
-from tests.actors import claim, expire, on_this_database
+from tests.actors import claim, expire, on_this_database, succeed
 from tests.celery_worker import broker_url, celery_worker
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -190,9 +190,7 @@ if child == 0:
 threads.stop()
 raise SystemExit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
-    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "tests.settings"}
-    finished = subprocess.run([sys.executable, "-c", script], env=environment, timeout=60, capture_output=True)
-    assert finished.returncode == 0, finished.stderr.decode()
+    succeed(script)
 
 
 def test_the_wait_is_over_when_nothing_is_left(relay, delivery):

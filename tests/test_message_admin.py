@@ -1,13 +1,14 @@
 """flasky.mail.message_admin: the page of a message in the admin, and who may see it."""
 
 import re
+from functools import partial
 
 import pytest
-from django.contrib.auth.models import Permission
 from django.core.mail import EmailMultiAlternatives
 
 from accounts.models import User
 from flasky.mail.models import OutboxMessage, State
+from tests.people import log_in_staff
 
 pytestmark = pytest.mark.django_db
 
@@ -16,16 +17,7 @@ PARTS = ["change/", "html/", "eml/", "attachment/1/"]
 
 @pytest.fixture
 def staff(client):
-    """Log in somebody with these permissions; return the client."""
-
-    def log_in(*permissions):
-        User.objects.bulk_create([User(username="Ann", is_staff=True)])
-        user = User.objects.get(username="Ann")
-        user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
-        client.force_login(user)
-        return client
-
-    return log_in
+    return partial(log_in_staff, client)
 
 
 @pytest.fixture

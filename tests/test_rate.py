@@ -14,7 +14,7 @@ from flasky.mail import pauses, rate
 from flasky.mail.delivery import deliver_due
 from flasky.mail.models import OutboxMessage, Relay, State
 from flasky.mail.rate import AHEAD, LATE, Moments, plan, reserve
-from tests.actors import start_python
+from tests.actors import run_at_once, start_python
 from tests.conftest import use_relay
 from tests.scripted_relay import ScriptedRelay
 
@@ -232,15 +232,6 @@ def test_two_processes_with_two_connections_each_stay_below_the_rate_together(se
         use_relay(settings, relay)
         store(60)
         variables = {"MAIL_TRANSPORT": "smtp", "MAIL_SERVER": "127.0.0.1", "MAIL_PORT": str(relay.port)}
-        processes = [start_python(DELIVER, MAIL_RATE="20", MAIL_WORKERS="2", **variables) for _ in range(2)]
-        try:
-            assert [process.stdout.readline() for process in processes] == ["ready\n"] * 2
-            for process in processes:
-                process.stdin.write("now\n")
-            assert [process.stdout.readline() for process in processes] == ["done\n"] * 2
-        finally:
-            for process in processes:
-                process.kill()
-                process.communicate()
+        run_at_once([start_python(DELIVER, MAIL_RATE="20", MAIL_WORKERS="2", **variables) for _ in range(2)])
     assert len(set(relay.accepted)) == 60
     assert_no_burst(relay.accepted_at, 20, extra=4)
