@@ -408,6 +408,15 @@ def test_a_tab_with_a_million_messages_is_not_read_for_the_few_that_another_inde
     assert index in newest.explain()
 
 
+@pytest.mark.parametrize("query", [{"event": "a"}, {"door": "form"}, {"event": "a", "door": "form", "time": "2026"}])
+def test_an_event_and_a_door_are_found_without_reading_past_contents(query):
+    if connection.vendor != "sqlite":
+        pytest.skip("the other databases keep large contents elsewhere")
+    plan = Listing(query).matching().order_by("-created_at", "-pk").values_list("pk").explain()
+    assert "USING COVERING INDEX outbox_stored" in plan
+    assert "ORDER BY" not in plan
+
+
 def test_the_time_of_a_message_is_stored_with_each_further_recipient():
     email = EmailMessage("Hi", "Hello", "ann@example.com", ["bob@example.com", "carl@example.com"])
     email.send()

@@ -286,7 +286,9 @@ class OutboxMessage(models.Model):
             models.Index(fields=["state", "priority", "next_attempt_at", "id"], name="outbox_turn"),
             # Not db_index: on PostgreSQL that makes a second one, for LIKE, and every message is written three times.
             models.Index(fields=["message_id"], name="outbox_message_id"),
-            models.Index(fields=["created_at"], name="outbox_stored"),
+            # With the key, so that it alone has the list's order; with the rest, so that SQLite need not read past the
+            # contents of 10,000 messages to find those of an event or a door.
+            models.Index(fields=["created_at", "id", "event", "door"], name="outbox_stored"),
             models.Index(fields=["state", "created_at"], name="outbox_state_stored"),
             models.Index(fields=["first_recipient", "created_at"], name="outbox_recipient"),
             models.Index(fields=["cause", "created_at"], name="outbox_cause"),
