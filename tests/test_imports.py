@@ -96,11 +96,12 @@ ALLOWED = {
     "flasky.mail.figures": {"flasky.mail.models"},
     "flasky.mail.metrics": {"flasky.mail", "flasky.mail.figures", "flasky.mail.models"},
     "flasky.mail.checks": {f"flasky.mail.{name}" for name in ("models", "notices", "transports", "wire")},
-    "flasky.mail.listing": {"flasky.mail.models", "flasky.mail.wire"},
+    "flasky.mail.periods": {"flasky.mail.models"},
+    "flasky.mail.listing": {"flasky.mail.models", "flasky.mail.periods", "flasky.mail.wire"},
     "flasky.mail.charts": set(),
     "flasky.mail.list_pages": {
         f"flasky.mail.{name}"
-        for name in ("catalogue", "charts", "listing", "live", "message_pages", "models", "vitals")
+        for name in ("catalogue", "charts", "listing", "live", "message_pages", "models", "periods", "vitals")
     },
     "flasky.mail.parts": {f"flasky.mail.{name}" for name in ("headers", "models", "wire")},
     "flasky.mail.live": set(),

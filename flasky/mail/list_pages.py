@@ -7,10 +7,11 @@ from django.http import HttpRequest
 
 from flasky.mail.catalogue import kinds
 from flasky.mail.charts import bars, heat
-from flasky.mail.listing import AGES, PER_PAGE, Listing, limited, narrower, tabs, wider
+from flasky.mail.listing import PER_PAGE, Listing, limited, tabs
 from flasky.mail.live import live_seconds
 from flasky.mail.message_pages import Url
 from flasky.mail.models import Door
+from flasky.mail.periods import AGES, narrower, wider
 from flasky.mail.vitals import MOST_WAITING, ended_per_day, ended_per_hour, vitals, waiting
 
 AGE_LABELS = {"1h": "the last hour", "24h": "the last 24 hours", "7d": "the last 7 days", "30d": "the last 30 days"}
