@@ -39,6 +39,7 @@ def main():
         page.screenshot(path=HERE / "charts.png", full_page=True)
         page.goto(f"{OUTBOX}?tab=later")
         page.locator(".rows").get_by_role("link").first.click()
+        page.frame_locator("iframe").get_by_text("has joined").wait_for()
         page.screenshot(path=HERE / "message.png")
         browser.close()
 
