@@ -14,13 +14,14 @@ from datetime import timedelta
 from urllib.parse import urlsplit
 
 from django.core.mail import EmailMessage
-from django.db import connection, connections
+from django.db import connection, connections, transaction
 from django.db.models.functions import Now
 
 from flasky.mail import delivery
 from flasky.mail.models import Attempt, OutboxMessage, State
 from flasky.mail.replies import Reply, Verdict
 from flasky.mail.transports import Server
+from tests.conftest import wait_until
 
 PATIENCE = 60  # s until a test that hangs fails
 
@@ -127,6 +128,18 @@ def store(*recipients):
 def claim(holder="holder"):
     [claimed] = OutboxMessage.objects.claim(1, holder)
     return claimed
+
+
+def wait_until_locked(message):
+    """PostgreSQL gets statements in groups: who is stopped before one may not have had the answer to the last."""
+    if connection.features.has_select_for_update_skip_locked:
+        rows = OutboxMessage.objects.filter(pk=message.pk).select_for_update(skip_locked=True)
+        wait_until(lambda: not _locking(rows))
+
+
+@transaction.atomic
+def _locking(rows):
+    return list(rows)
 
 
 def expire():

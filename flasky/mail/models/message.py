@@ -97,11 +97,13 @@ class OutboxMessageQuerySet(models.QuerySet["OutboxMessage"]):
         return sum(expired._release_claim(token) for token in tokens)
 
     def _release_claim(self, token: uuid.UUID) -> int:
-        claim = list(self.filter(claim_token=token).values_list("pk", flat=True))
+        claim = list(self.filter(claim_token=token).order_by(*IN_TURN).values_list("pk", flat=True))
+        can_skip = connections[self.db].features.has_select_for_update_skip_locked
         with transaction.atomic(using=self.db):
             # Locked: a holder who lives after all must not go from one to the next while this decides. Only the first
-            # may have been handed over; the others' turn comes when it is recorded.
-            left = self.filter(pk__in=claim, claim_token=token).order_by(*IN_TURN).select_for_update()
+            # may have been handed over; the others' turn comes when it is recorded. If somebody is recording it, nobody
+            # waits for that: he may be cut off, and his lock stay for long. The next sweep looks again.
+            left = self.filter(pk__in=claim[:1], claim_token=token).select_for_update(skip_locked=can_skip)
             first = left.defer("content").first()
             if first is None or not first.give_up_on_holder():
                 return 0
