@@ -304,3 +304,12 @@ def check_doubt(first, second):
     second.refresh_from_db()
     assert (first.state, first.possible_duplicate) == (State.QUEUED, True), "it is repeated in silence"
     assert (second.state, second.possible_duplicate) == (State.QUEUED, False)
+
+
+def test_processes_with_the_same_number_on_many_hosts_do_not_all_count_in_one_row(monkeypatch):
+    """Containers have few numbers; whoever is cut off in a transaction holds up all who count in its row."""
+    slots = set()
+    for host in range(20):
+        monkeypatch.setattr("socket.gethostname", lambda host=host: f"host{host}")
+        slots.add(recording._slot())
+    assert len(slots) > 5

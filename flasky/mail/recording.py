@@ -5,8 +5,10 @@ gather, and the next one writes them all.
 """
 
 import os
+import socket
 import threading
 import time
+import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -187,7 +189,12 @@ def _count(results: Sequence[Result], connection: Any) -> None:
         counts.update(_counted(result))
     hour = timezone.now().replace(minute=0, second=0, microsecond=0)
     # In one order, so that few different statements come about.
-    add(Tally, {"hour": hour, "slot": os.getpid() % TALLY_SLOTS}, dict(sorted(counts.items())), connection)
+    add(Tally, {"hour": hour, "slot": _slot()}, dict(sorted(counts.items())), connection)
+
+
+def _slot() -> int:
+    """Return a slot by host and number: in containers many processes have the same number."""
+    return zlib.crc32(f"{socket.gethostname()} {os.getpid()}".encode()) % TALLY_SLOTS
 
 
 def _counted(result: Result) -> dict[str, int]:
