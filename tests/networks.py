@@ -4,7 +4,9 @@ import itertools
 import os
 import shutil
 import signal
+import socket
 import subprocess
+from ipaddress import IPv4Address
 
 from tests.conftest import missing
 
@@ -32,12 +34,19 @@ class Host:
         return self
 
     def __exit__(self, *error):
-        for pid in ip("netns", "pids", self.name).split():  # with them the namespace and its links would live on
-            os.kill(int(pid), signal.SIGKILL)
+        self.kill_all()  # with them the namespace and its links would live on
         ip("netns", "del", self.name)
+
+    def kill_all(self):
+        for pid in ip("netns", "pids", self.name).split():
+            os.kill(int(pid), signal.SIGKILL)
 
     def link(self):
         return Link(self.name, next(_numbers))
+
+    def calls(self, link):
+        """Return whether somebody on the host waits for the near end to take a connection."""
+        return link.here in ip("netns", "exec", self.name, "ss", "-tn", "state", "syn-sent")
 
     def command(self, *arguments):
         """Return the command line that runs these arguments on the host."""
@@ -45,21 +54,25 @@ class Host:
 
 
 class Link:
-    """A cable whose near end has the address `here`. While it is cut, both sides hear nothing."""
+    """A cable whose near end has the address `here`. While it is cut, both sides hear nothing, not even an error."""
 
     def __init__(self, host, number):
-        self._near, self.here = f"fl{os.getpid() % 100000}-{number}", f"10.199.{number}.1"
-        far = f"{self._near}b"[:15]
-        ip("link", "add", self._near, "type", "veth", "peer", "name", far, "netns", host)
-        ip("addr", "add", f"{self.here}/30", "dev", self._near)
-        ip("link", "set", self._near, "up")
-        ip("-n", host, "addr", "add", f"10.199.{number}.2/30", "dev", far)
-        ip("-n", host, "link", "set", far, "up")
-        self._host, self._far = host, far
+        near, far = f"fl{os.getpid()}-{number}"[:15], f"far{number}"
+        ip("link", "add", near, "type", "veth", "peer", "name", far, "netns", host)
+        # No two links of a system have the same index, whichever processes make them: so each has a network of its own.
+        network = IPv4Address("10.192.0.0") + 4 * socket.if_nametoindex(near)
+        self.here = str(network + 1)
+        there = str(network + 2)
+        for where, device, address in (([], near, self.here), (["-n", host], far, there)):
+            ip(*where, "addr", "add", f"{address}/30", "dev", device)
+            ip(*where, "link", "set", device, "up")
+        self._neighbours = [([], near, there), (["-n", host], far, self.here)]
 
     def cut(self):
-        """Stop all packets at the far end; the near one keeps its address, and says nothing to anybody."""
-        ip("-n", self._host, "link", "set", self._far, "down")
+        """Let both ends send to a card that is nobody's. A link that is down would tell at once whoever connects."""
+        for where, device, other in self._neighbours:
+            ip(*where, "neigh", "replace", other, "lladdr", "02:00:00:00:00:00", "dev", device, "nud", "permanent")
 
     def heal(self):
-        ip("-n", self._host, "link", "set", self._far, "up")
+        for where, device, other in self._neighbours:
+            ip(*where, "neigh", "del", other, "dev", device)

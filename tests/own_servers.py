@@ -7,6 +7,7 @@ import socket
 import subprocess
 import tempfile
 from glob import glob
+from importlib.util import find_spec
 
 from tests.conftest import missing, wait_until
 
@@ -54,10 +55,10 @@ class OwnRedis:
 
 # As docs/guarantee.md advises: a host that is cut off in a transaction would keep its locks for hours.
 NOTICING_DEAD_CLIENTS = {
-    "tcp_keepalives_idle": "5",  # s
-    "tcp_keepalives_interval": "2",  # s
+    "tcp_keepalives_idle": "1",  # s
+    "tcp_keepalives_interval": "1",  # s
     "tcp_keepalives_count": "2",
-    "tcp_user_timeout": "8000",  # ms
+    "tcp_user_timeout": "3000",  # ms
 }
 
 
@@ -65,6 +66,8 @@ class OwnPostgresql:
     """A cluster in a folder of its own. PostgreSQL does not run as root, so root lends it to the user postgres."""
 
     def __init__(self, host="127.0.0.1"):
+        if find_spec("psycopg") is None:
+            missing("psycopg (requirements-databases.txt)")
         found = sorted(glob("/usr/lib/postgresql/*/bin")) or [os.path.dirname(shutil.which("initdb") or "")]
         if not os.path.exists(os.path.join(found[-1], "initdb")):
             missing("a PostgreSQL server (initdb, pg_ctl)")
@@ -75,9 +78,19 @@ class OwnPostgresql:
             self.as_user = ["runuser", "-u", "postgres", "--"]
             shutil.chown(self.data, "postgres")
 
-    @property
-    def url(self):
-        return f"postgres://postgres@{self.host}:{self.port}/postgres"
+    def url(self, database="postgres", host="127.0.0.1"):
+        return f"postgres://postgres@{host}:{self.port}/{database}"
+
+    def connect(self, database="postgres"):
+        """Return a connection of the test's own, which no link can cut."""
+        import psycopg
+
+        return psycopg.connect(self.url(database), autocommit=True)
+
+    def ask(self, sql, *values, database="postgres"):
+        with self.connect(database) as connection:
+            cursor = connection.execute(sql, values or None)
+            return cursor.fetchall() if cursor.description else []
 
     def __enter__(self):
         self._run("initdb", "--username=postgres", "--auth=trust", "--no-sync", "--pgdata", self.data)

@@ -54,7 +54,8 @@ def delivery(dispatcher, settings):
 @contextmanager
 def worker_command(environment):
     command = [sys.executable, "manage.py", "deliver_mail", "--loop"]
-    with subprocess.Popen(command, env={**os.environ, **environment}, stdout=subprocess.PIPE) as process:
+    often = {"DJANGO_SETTINGS_MODULE": "tests.haste"}  # nobody wakes it: a mail waits for its next look
+    with subprocess.Popen(command, env={**os.environ, **environment, **often}, stdout=subprocess.PIPE) as process:
         process.stdout.readline()
         yield
         process.terminate()
