@@ -7,9 +7,9 @@ WORKDIR /app
 RUN groupadd --gid 10001 flasky && useradd --uid 10001 --gid 10001 --no-create-home --shell /usr/sbin/nologin flasky
 
 # All of these come as wheels, so nothing is compiled here. MariaDB's driver would be.
-COPY requirements.txt requirements-celery.txt requirements-databases.txt ./
+COPY requirements.txt requirements-celery.txt requirements-postgresql.txt ./
 RUN python -m pip install --no-cache-dir --only-binary=:all: \
-    --requirement requirements.txt --requirement requirements-celery.txt "$(grep ^psycopg requirements-databases.txt)"
+    --requirement requirements.txt --requirement requirements-celery.txt --requirement requirements-postgresql.txt
 
 # The files stay root's: the server cannot change its own code. chmod, because they may come from a strict umask.
 COPY . .
