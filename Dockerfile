@@ -1,7 +1,7 @@
 # One image for the web server, the workers and the commands of manage.py: docs/deployment.md shows how to run it.
 FROM python:3.13-slim
 
-ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PORT=8000
+ENV PYTHONUNBUFFERED=1 PORT=8000
 WORKDIR /app
 
 RUN groupadd --gid 10001 flasky && useradd --uid 10001 --gid 10001 --no-create-home --shell /usr/sbin/nologin flasky
@@ -12,6 +12,7 @@ RUN python -m pip install --no-cache-dir --only-binary=:all: \
     --requirement requirements.txt --requirement requirements-celery.txt --requirement requirements-postgresql.txt
 
 # The files stay root's: the server cannot change its own code. chmod, because they may come from a strict umask.
+# Python also leaves its bytecode here, which the base image comes without: the server can write none.
 COPY . .
 RUN SECRET_KEY=only-for-this-step python manage.py collectstatic --noinput && chmod -R a+rX .
 
