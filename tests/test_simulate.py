@@ -1,3 +1,4 @@
+import random
 from dataclasses import replace
 from itertools import pairwise
 from unittest.mock import patch
@@ -7,8 +8,12 @@ from hypothesis import given
 from hypothesis import settings as tries
 from hypothesis import strategies as st
 
-from benchmarks import simulate as simulation
-from benchmarks.simulate import NEVER, SCENARIOS, Costs, Process, Relay, Scenario, World, simulate
+from benchmarks.simulate import __main__ as command
+from benchmarks.simulate.ages import ages, at_percent, peak, seconds_to_normal
+from benchmarks.simulate.costs import Costs, measured_costs
+from benchmarks.simulate.process import Process, share
+from benchmarks.simulate.scenarios import NEVER, SCENARIOS, Relay, Scenario, expected_messages
+from benchmarks.simulate.world import World, arrivals, seeded, simulate
 from flasky.mail import delivery, worker
 from flasky.mail.models import State
 from tests.actors import store
@@ -47,10 +52,10 @@ def test_the_same_seed_tells_the_same_story():
 
 
 def test_chance_elsewhere_is_left_as_it_was():
-    with simulation.seeded(1):
-        before = simulation.random.getstate()
+    with seeded(1):
+        before = random.getstate()
         run(GREYLISTING, seed=2)
-        assert simulation.random.getstate() == before
+        assert random.getstate() == before
 
 
 @tries(max_examples=25, deadline=None)
@@ -75,7 +80,7 @@ def test_a_relay_never_has_more_connections_than_it_allows(relay, processes, thr
             highest = max(highest, world.connections)
             return super().seconds(now)
 
-    with simulation.seeded(seed):
+    with seeded(seed):
         world = World(Scenario("", Watched(**vars(relay)), 30, waiting=20), 1.0, processes, threads, COSTS)
         world.run()
     assert 1 <= highest <= min(relay.most_connections, processes * threads)
@@ -98,10 +103,10 @@ def test_an_outage_costs_no_message_an_attempt():
 
 def test_after_an_outage_the_age_of_the_queue_is_normal_within_the_longest_pause_and_the_time_to_drain():
     world = run(OUTAGE)
-    [during, long_after] = simulation.ages(world, [359, 500])
+    [during, long_after] = ages(world, [359, 500])
     assert max(during) == pytest.approx(300, abs=5)
     assert max(long_after, default=0) < 1
-    assert 0 < simulation.seconds_to_normal(world, OUTAGE) < 1.2 * worker.LONGEST_PAUSE + 30
+    assert 0 < seconds_to_normal(world, OUTAGE) < 1.2 * worker.LONGEST_PAUSE + 30
 
 
 def test_an_outage_is_probed_by_one_thread_of_each_process_with_the_workers_pauses():
@@ -146,7 +151,7 @@ def test_a_claim_is_as_large_as_delivery_makes_it(due, settings):
         store("ann@example.com")
     for settings.MAIL_WORKERS in (1, 2, 4, 8):
         for pace in (0.0, 0.003, 0.03, 0.4, 1.0, 5.0):
-            assert simulation.share(pace, due, settings.MAIL_WORKERS) == delivery._share(pace)[0]
+            assert share(pace, due, settings.MAIL_WORKERS) == delivery._share(pace)[0]
 
 
 def test_what_is_due_first_goes_first():
@@ -188,35 +193,35 @@ def test_twice_the_threads_take_half_the_time_of_a_slow_relay():
 )
 def test_the_model_drains_as_fast_as_was_measured(database, relay, waiting, rate):
     scenario = Scenario("", relay, lasts=0, waiting=waiting)
-    world = simulate(scenario, 1, 1.0, 1, 4, simulation.measured_costs(database))
+    world = simulate(scenario, 1, 1.0, 1, 4, measured_costs(database))
     assert waiting / world.now == pytest.approx(rate, rel=0.25)
 
 
 def test_a_burst_is_as_large_as_it_says():
     burst = Scenario("", lasts=60, burst=(20, 30, 100))
-    with simulation.seeded(1):
-        moments = list(simulation.arrivals(burst, 2.0))
+    with seeded(1):
+        moments = list(arrivals(burst, 2.0))
     inside = [moment for moment in moments if 20 <= moment < 30]
     assert len(inside) == pytest.approx(2000, rel=0.1)
     assert len(moments) - len(inside) == pytest.approx(100, rel=0.3)
     assert moments == sorted(moments)
-    assert simulation.expected_messages(burst, 2.0) == 2100
+    assert expected_messages(burst, 2.0) == 2100
 
 
 def test_ages_and_the_peak_are_those_of_the_messages_that_wait():
     world = run(GREYLISTING)
-    for moment, ages in zip((30, 60), simulation.ages(world, [30, 60]), strict=True):
+    for moment, those in zip((30, 60), ages(world, [30, 60]), strict=True):
         waiting = [each for each in world.messages if each.stored_at <= moment < each.finished_at]
-        assert ages == [moment - each.stored_at for each in waiting]
-        assert len(ages) <= simulation.peak(world)
-    assert simulation.at_percent([9, 8, 7, 6], 100) == 9
-    assert simulation.at_percent([9, 8, 7, 6], 50) == 7
-    assert simulation.at_percent([], 50) == 0
+        assert those == [moment - each.stored_at for each in waiting]
+        assert len(those) <= peak(world)
+    assert at_percent([9, 8, 7, 6], 100) == 9
+    assert at_percent([9, 8, 7, 6], 50) == 7
+    assert at_percent([], 50) == 0
 
 
 def test_the_command_prints_a_table_and_draws(capsys, tmp_path):
     words = ["--scenario", "crowded,baseline", "--rate", "0.05", "--draw", str(tmp_path / "ages.svg")]
-    simulation.main(words)
+    command.main(words)
     printed = capsys.readouterr().out
     assert "## crowded: 5 connections allowed, 20,000 mails waiting" in printed
     assert "0 given up, 1.00 attempts a mail" in printed
@@ -240,6 +245,6 @@ def test_the_command_prints_a_table_and_draws(capsys, tmp_path):
 )
 def test_what_makes_no_sense_gets_a_sentence(words, sentence, capsys):
     with pytest.raises(SystemExit) as end:
-        simulation.arguments(words.split())
+        command.arguments(words.split())
     assert end.value.code == 2
     assert sentence in capsys.readouterr().err
