@@ -4,17 +4,19 @@ import os
 import tempfile
 from pathlib import Path
 
+from flasky.mailers import mail_goes_to
 from flasky.settings import *  # noqa: F403
-from flasky.settings import INSTALLED_APPS, MAIL_WORKERS, TRANSPORTS
+from flasky.settings import INSTALLED_APPS, MAIL_WORKERS
 
 INSTALLED_APPS = [*INSTALLED_APPS, "post_office", "mailer", "django_tasks", "django_tasks_db"]
-EMAIL_BACKEND = TRANSPORTS["smtp"]
+SMTP = "flasky.mailers.transport_backend"  # Django's own, told where the relay is, on every Django
+globals().update(mail_goes_to(SMTP))
 
 POST_OFFICE = {
-    "BACKENDS": {"default": EMAIL_BACKEND},
+    "BACKENDS": {"default": SMTP},
     "THREADS_PER_PROCESS": MAIL_WORKERS,
     "BATCH_SIZE": int(os.environ.get("POST_OFFICE_BATCH_SIZE", "100")),  # 100 is its default
 }
-MAILER_EMAIL_BACKEND = EMAIL_BACKEND
+MAILER_EMAIL_BACKEND = SMTP
 MAILER_LOCK_PATH = str(Path(tempfile.gettempdir()) / f"mailer-{os.getpid()}")
 TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend"}}

@@ -18,7 +18,7 @@ def store(count):
     global waiting, content
     waiting += count
     email = mails.composed(mails.rendered())
-    content = email.message().as_bytes(linesep="\r\n")
+    content = email.message().as_bytes().replace(b"\n", b"\r\n")
 
 
 def drain():
