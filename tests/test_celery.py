@@ -136,6 +136,52 @@ def test_a_burst_needs_few_wake_ups(broker, monkeypatch):
     assert len(published) == 1
 
 
+@pytest.fixture
+def tries(settings, monkeypatch):
+    """Each try to publish on a broker that is away; whoever stops waits no longer than it takes to make one."""
+    settings.MAIL_DISPATCHER = "flasky.mail.dispatchers.celery"
+    monkeypatch.setattr(celery, "TIMEOUT", 0.5)
+    noted = []
+
+    def fail(**options):
+        noted.append(options)
+        raise OSError("away")
+
+    monkeypatch.setattr(celery.deliver, "apply_async", fail)
+    yield noted
+    dispatchers.stop()
+
+
+def test_a_wake_up_lets_the_request_answer_first(tries, monkeypatch):
+    monkeypatch.setattr(celery, "ANSWERING", 60)
+    dispatchers.wake()
+    dispatchers.stop()
+    assert tries == []
+
+
+def test_a_broker_that_is_away_is_left_alone_for_a_while(tries, monkeypatch):
+    monkeypatch.setattr(celery, "BREATH", 0)
+    monkeypatch.setattr(celery, "PAUSE", 60)
+    dispatchers.wake()
+    wait_until(celery._publisher._published.is_set)
+    dispatchers.wake()
+    dispatchers.stop()
+    assert len(tries) == 1
+
+
+def test_a_broker_that_refuses_is_asked_once_at_each_try(settings, monkeypatch):
+    """Celery's broker client would knock for seconds, with a visitor's CPU time."""
+    settings.MAIL_DISPATCHER = "flasky.mail.dispatchers.celery"
+    settings.CELERY_BROKER_URL = "redis://127.0.0.1:1/0"
+    pauses = []
+    monkeypatch.setattr("kombu.utils.functional.sleep", pauses.append)
+    dispatchers.wake()
+    wait_until(celery._publisher._published.is_set)
+    assert celery._publisher._trouble
+    assert pauses == []
+    dispatchers.stop()
+
+
 def test_a_silent_broker_keeps_nobody_waiting(broker_that, relay):
     """The sender is answered while the broker still has our connection and says nothing."""
     message = send()
@@ -150,7 +196,7 @@ def test_a_broker_that_refuses_is_reported_once_and_so_is_its_return(settings, c
     url = broker_url("redis")
     settings.MAIL_DISPATCHER = "flasky.mail.dispatchers.celery"
     settings.CELERY_BROKER_URL = "redis://127.0.0.1:1/0"
-    monkeypatch.setattr(celery, "BREATH", 0)
+    monkeypatch.setattr(celery, "PAUSE", 0)
     with caplog.at_level(logging.INFO, "flasky"):
         for _ in range(2):
             send()
@@ -173,6 +219,22 @@ def test_a_broker_that_hangs_up_is_connected_to_anew(broker, caplog):
     send()
     wait_until(celery._publisher._published.is_set)
     assert celery._publisher._trouble == ""
+
+
+def test_a_kept_connection_that_has_ended_costs_no_wake_up(broker, monkeypatch):
+    send()
+    wait_until(celery._publisher._published.is_set)
+    kept, publish, published = celery._publisher._connection, celery.deliver.apply_async, []
+
+    def hang_up(connection, **options):
+        if connection is kept:
+            raise ConnectionResetError
+        published.append(publish(connection=connection, **options))
+
+    monkeypatch.setattr(celery.deliver, "apply_async", hang_up)
+    send()
+    wait_until(celery._publisher._published.is_set)
+    assert len(published) == 1
 
 
 def test_a_server_that_publishes_does_not_deliver(broker, relay):

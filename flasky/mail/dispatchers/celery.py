@@ -18,7 +18,9 @@ from flasky.mail.dispatchers import threads
 logger = logging.getLogger(__name__)
 
 TASK = "flasky.mail.deliver"
+ANSWERING = 0.003  # s, so that the request that wants the wake-up can answer first: Python runs one thread at a time
 BREATH = 0.05  # s between two wake-ups from this process: a burst needs one
+PAUSE = 5  # s between two tries while the broker is away: each takes some ms from the requests
 TIMEOUT = 2  # s for connecting to the broker, and for each of its answers
 EXPIRY = 60  # s after which a wake-up is worth nothing: the sweep has been there long since
 
@@ -70,24 +72,32 @@ class Publisher:
     def _run(self) -> None:
         while True:
             self._wanted.wait()
+            self._stopping.wait(ANSWERING)
             self._wanted.clear()
             if self._stopping.is_set():
                 self._hang_up()
                 return
             self._publish()
             self._published.set()
-            self._stopping.wait(BREATH)
+            self._stopping.wait(PAUSE if self._trouble else BREATH)
 
     def _publish(self) -> None:
+        was_kept = self._connection is not None
+        trouble = self._try_to_publish()
+        if trouble and was_kept:  # it may have ended while nobody used it
+            trouble = self._try_to_publish()
+        self._note(trouble)
+
+    def _try_to_publish(self) -> str:
+        """Publish one wake-up, and return what went wrong."""
         try:
             if self._connection is None:
                 self._connection = new_connection()
             deliver.apply_async(connection=self._connection, retry=False, expires=EXPIRY, expiration=EXPIRY)
         except Exception as error:  # every broker's client has errors of its own
             self._hang_up()
-            self._note(f"{type(error).__name__}: {error}")
-        else:
-            self._note("")
+            return f"{type(error).__name__}: {error}"
+        return ""
 
     def _note(self, trouble: str) -> None:
         """Say once that the broker is away, and once that it is back."""
@@ -114,7 +124,7 @@ def new_connection() -> Any:
     limits = (
         ("read_timeout", "write_timeout") if url.startswith("amqp") else ("socket_timeout", "socket_connect_timeout")
     )
-    options = dict.fromkeys(limits, TIMEOUT)
+    options = {**dict.fromkeys(limits, TIMEOUT), "max_retries": 0}
     return app.connection_for_write(url, connect_timeout=TIMEOUT, transport_options=options)
 
 
