@@ -8,7 +8,7 @@ from pathlib import Path
 
 from benchmarks import databases, plot, report
 from benchmarks.child import Missing
-from benchmarks.figures import drain, growth, idle, latency, look, request, store
+from benchmarks.figures import broker, drain, growth, idle, latency, limits, look, request, store
 
 HERE = Path(__file__).resolve().parent
 FIGURES = {
@@ -16,8 +16,10 @@ FIGURES = {
     "drain": drain.loopback,
     "distance": drain.distance,
     "latency": latency.measure,
+    "limits": limits.measure,
     "idle": idle.measure,
     "request": request.measure,
+    "broker": broker.measure,
     "growth": growth.measure,
     "look": look.measure,
 }

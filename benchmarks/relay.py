@@ -19,6 +19,7 @@ class Relay:
     """A mail server on this machine; `settings` are what Flasky and its peers need to know of it."""
 
     def __init__(self, port):
+        self.port = port
         self.settings = {"MAIL_SERVER": "127.0.0.1", "MAIL_PORT": str(port)}
 
     def accepted(self):

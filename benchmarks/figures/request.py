@@ -3,46 +3,28 @@
 import subprocess
 import sys
 from contextlib import ExitStack
-from itertools import chain
 
-from benchmarks import databases, relay
-from benchmarks.browser import Browser, visit
+from benchmarks import databases, posts, relay
 from benchmarks.child import ROOT, Missing
-from benchmarks.figure import Figure, percentile
 from benchmarks.server import FLASK_APP, Server
 
-CLIENTS, PER_SECOND = 2, 10  # so little that nothing queues
 OFF, INSTANT = "Flasky, no notification", "Flasky, relay instant"
 TROUBLED = ("Flasky, relay takes 2 s a mail", "Flasky, relay never answers", "Flasky, relay down")
 
 
 def measure(database, scratch, rounds, quick):
-    """All servers are up all the time, and every round visits each of them: what disturbs one, disturbs all."""
-    figures = [Figure("request", f"POST of a new name, p{p}", "ms", database.name) for p in (50, 95)]
     rounds, seconds = (rounds, 2) if quick else (rounds * 3, 4)
-    samples = {}
     with ExitStack() as stack:
-        servers = start_servers(database, scratch, stack)
-        browsers = {label: [Browser(server.port) for _ in range(CLIENTS)] for label, server in servers.items()}
-        for those in browsers.values():
-            visit(those, 1, PER_SECOND)  # warm: both processes have compiled their templates
-        for _ in range(rounds):
-            for label, those in browsers.items():
-                samples.setdefault(label, []).append(visit(those, seconds, PER_SECOND))
-    for percent, figure in zip((50, 95), figures, strict=True):
-        for label, by_round in samples.items():
-            figure.values[label] = [1000 * percentile(those, percent) for those in by_round]
-    compare(figures[0], samples, 50, INSTANT, OFF, None)
-    compare(figures[1], samples, 95, INSTANT, OFF, 1.25)
+        samples = posts.by_turns(start_servers(database, scratch, stack), rounds, seconds)
+    p50, p95 = (posts.figure("request", "POST of a new name", database, samples, percent) for percent in (50, 95))
+    posts.compare(p50, samples, 50, INSTANT, OFF, None)
+    posts.compare(p95, samples, 95, INSTANT, OFF, 1.25)
     for label in TROUBLED:
-        compare(figures[1], samples, 95, label, INSTANT, 1.10)
+        posts.compare(p95, samples, 95, label, INSTANT, 1.10)
     for label in ("Flask 6a, relay instant", "Flask 6b, relay instant"):
-        compare(figures[1], samples, 95, label, INSTANT, None)
-    each = sum(map(len, samples[OFF]))
-    figures[1].notes.append(
-        f"About {each} posts each, {CLIENTS * PER_SECOND} a second; ratios are those of all samples"
-    )
-    return figures
+        posts.compare(p95, samples, 95, label, INSTANT, None)
+    p95.notes.append(posts.note(samples))
+    return [p50, p95]
 
 
 def start_servers(database, scratch, stack):
@@ -76,10 +58,3 @@ def make_table(environment):
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
     if done.returncode:
         raise Missing(f"Flask's table could not be made: {done.stderr[-300:]}")
-
-
-def compare(figure, samples, percent, ours, other, limit):
-    """Compare the percentiles of all samples; the range is that of the rounds."""
-    by_round = zip(figure.values[ours], figure.values[other], strict=True)
-    mine, theirs = (percentile(list(chain.from_iterable(samples[label])), percent) for label in (ours, other))
-    figure.check(f"{ours} / {other}", [one / two for one, two in by_round], limit, value=mine / theirs)

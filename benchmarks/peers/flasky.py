@@ -9,6 +9,7 @@ import time
 from io import StringIO
 from pathlib import Path
 
+from django.contrib.auth import get_user_model
 from django.core.management import CommandError, call_command
 from django.db import connection, transaction
 from django.db.backends.signals import connection_created
@@ -18,14 +19,18 @@ from flasky.mail import dispatchers, render_email, send_email
 from flasky.mail.models import OutboxMessage
 
 
-def store(count):
+def store(count, priorities=("normal",)):
     user = mails.new_user()
-    for _ in range(count):
-        send_email(mails.TO, "New User", "mail/new_user", user=user)
+    for priority in itertools.islice(itertools.cycle(priorities), count):
+        send_email(mails.TO, "New User", "mail/new_user", user=user, priority=priority)
 
 
 def drain():
     call_command("deliver_mail", stdout=StringIO())  # raises if anything is left
+
+
+def users():
+    return {"users": get_user_model().objects.count()}
 
 
 def clear():
@@ -103,6 +108,13 @@ def note_queries():
             connection.execute_wrappers.append(note)
 
     connection_created.connect(watch, weak=False)
+
+
+def count_queries():
+    """Return how many there were since the last time; BEGIN and COMMIT are none."""
+    count = len(queries)
+    queries.clear()
+    return {"queries": count}
 
 
 def rest(seconds):
