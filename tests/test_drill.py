@@ -125,7 +125,7 @@ def test_a_server_that_does_not_let_us_make_a_database(tmp_path):
     blocked = (
         "import tempfile, contextlib; tempfile.TemporaryDirectory = lambda **_: contextlib.nullcontext('/proc/nowhere')"
     )
-    finished = run(tmp_path, sabotage=blocked)
+    finished = run(tmp_path, sabotage=blocked, DATABASE_URL="sqlite:///" + str(tmp_path / "new.sqlite3"))
     assert finished.returncode == 1
     assert finished.stderr.startswith("CommandError: The drill needs a database of its own, but none could be made: ")
     assert finished.stderr.count("\n") == 1
