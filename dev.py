@@ -18,7 +18,7 @@ TESTS = (
     "-m ruff format --check",
     "-m mypy",
     "manage.py check_mail_templates --settings=tests.settings",
-    "-m pytest --cov --cov-report=term",
+    "-m pytest --numprocesses 4 --dist loadfile --cov --cov-report=term",  # most tests wait for another process
 )
 
 

@@ -7,12 +7,13 @@ from contextlib import contextmanager
 import pytest
 import trustme
 from django.core import mail
+from django.db import connection
 from playwright.sync_api import Error, sync_playwright
 
 from flasky.mail import transports
 from flasky.mailers import OUTBOX, mail_goes_to
 from tests.browser import FLAGS, another_host, chromium
-from tests.databases import drop_databases
+from tests.databases import drop_databases, end_sessions
 from tests.shell import close_shell
 from tests.smtp_server import SmtpServer
 
@@ -32,6 +33,13 @@ def nothing_left_on_the_machine():
     yield
     close_shell()
     drop_databases()
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup):
+    yield
+    connection.close()
+    end_sessions(connection.settings_dict["NAME"])
 
 
 @pytest.fixture(autouse=True)

@@ -28,18 +28,19 @@ def new_database(folder):
 
 
 def empty_database(folder):
-    return no_database(folder) if SUITE.scheme == "sqlite" else _create()
-
-
-def no_database(folder):
-    """Return the address of one that nobody has made."""
-    return f"sqlite:///{folder / 'new.sqlite3'}" if SUITE.scheme == "sqlite" else SUITE._replace(path="none").geturl()
+    return f"sqlite:///{folder / 'new.sqlite3'}" if SUITE.scheme == "sqlite" else _create()
 
 
 def drop_databases():
     for name in _made:
         _execute(f"DROP DATABASE {name}" + " WITH (FORCE)" * (SUITE.scheme == "postgres"))
     _made.clear()
+
+
+def end_sessions(name):
+    """Let PostgreSQL drop the database although a thread that a test stopped in the middle still has a connection."""
+    if SUITE.scheme == "postgres":
+        _execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
 
 
 @cache

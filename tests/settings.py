@@ -5,6 +5,7 @@ import tempfile
 from pathlib import Path
 
 SCRATCH = Path(tempfile.mkdtemp(prefix="flasky-tests-"))
+DATABASE = os.environ.get("TEST_DATABASE_URL") or f"sqlite:///{SCRATCH / 'db.sqlite3'}"
 
 for name in list(os.environ):
     if name.startswith(("MAIL_", "FLASKY_", "ANYMAIL_", "CELERY_", "DJANGO_SUPERUSER_")):
@@ -14,16 +15,16 @@ os.environ.update(
     SECRET_KEY="for the tests only",
     DEBUG="False",
     HTTPS="False",
-    DATABASE_URL=os.environ.get("TEST_DATABASE_URL") or f"sqlite:///{SCRATCH / 'db.sqlite3'}",
+    DATABASE_URL=DATABASE,
     FLASKY_ADMIN="admin@example.com",
     MAIL_TRANSPORT="locmem",
     MAIL_DISPATCHER="none",  # a test that wants delivery asks for it
-    CELERY_TASK_DEFAULT_QUEUE="mail-" + os.environ.get("PYTEST_XDIST_WORKER", "tests"),  # nobody else's wake-ups
+    CELERY_TASK_DEFAULT_QUEUE=f"mail-{DATABASE.partition(':')[0]}-{os.environ.get('PYTEST_XDIST_WORKER', 'tests')}",
 )
 
 from flasky.settings import *  # noqa: E402, F403
 
 assert not UNREADABLE_SETTINGS, UNREADABLE_SETTINGS  # noqa: F405
 # Threads share a database file; SQLite's in-memory database would be locked for all but one.
-DATABASES["default"]["TEST"] = {"NAME": str(SCRATCH / "test.sqlite3")} if "sqlite" in os.environ["DATABASE_URL"] else {}  # noqa: F405
+DATABASES["default"]["TEST"] = {"NAME": str(SCRATCH / "test.sqlite3")} if "sqlite" in DATABASE else {}  # noqa: F405
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

@@ -117,7 +117,7 @@ def test_the_pictures_have_their_figures_behind_them(page):
         expect(figure.get_by_role("img", name=title)).to_be_visible()
         figure.get_by_text("As a table").click()
         expect(figure.get_by_role("table")).to_be_visible()
-    expect(page.get_by_role("rowheader", name="example.org")).to_be_visible()
+    expect(page.get_by_role("rowheader", name="example.com")).to_be_visible()
 
 
 @pytest.mark.parametrize("path", ["/admin/", LIST, f"{LIST}charts/"])

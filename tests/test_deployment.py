@@ -321,7 +321,8 @@ class Image:
         assert package.version in pin.specifier, f"{package.version} is here, and pinned is {pin}"
         (packages,) = self.folder.parent.glob("venv/lib/*/site-packages")
         for name in {file.parts[0] for file in package.files} - {"..", "__pycache__"}:
-            (packages / name).symlink_to(package.locate_file(name))
+            if not (packages / name).is_symlink():  # a pin for each Python, some with the same file
+                (packages / name).symlink_to(package.locate_file(name))
         for file in package.files:
             if file.parent.name == "bin":
                 program = self.python.with_name(file.name)

@@ -17,7 +17,7 @@ from flasky.mail.drill.report import Report
 from flasky.mail.models import OutboxMessage, State
 from tests.celery_worker import broker_url
 from tests.conftest import use_relay, wait_until
-from tests.databases import no_database
+from tests.databases import empty_database
 
 SMALL = ("--workers", "2", "--threads", "2", "--messages", "20", "--seed", "3")
 
@@ -41,7 +41,7 @@ def environment(folder):
         "ENV_FILE": os.devnull,
         "SECRET_KEY": "for this test only",
         "DEBUG": "True",
-        "DATABASE_URL": no_database(folder),
+        "DATABASE_URL": empty_database(folder),
         "TMPDIR": str(folder),
     }
 

@@ -14,6 +14,7 @@ from flasky.mail.management.commands import sendtestemail
 from flasky.mail.models import OutboxMessage, State
 from flasky.mail.origin import origin
 from tests.conftest import use_relay
+from tests.databases import empty_database
 from tests.smtp_server import SmtpServer
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -150,11 +151,11 @@ def test_queue_says_when_the_relay_refused(relay, settings):
         call_command("sendtestemail", "ann@example.com", "--queue")
 
 
-def test_a_failure_is_exit_code_1_and_one_sentence_at_the_terminal():
+def test_a_failure_is_exit_code_1_and_one_sentence_at_the_terminal(tmp_path):
     relay = {"MAIL_TRANSPORT": "smtp", "MAIL_SERVER": "127.0.0.1", "MAIL_PORT": "1", "ALLOWED_HOSTS": "localhost"}
-    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "flasky.settings", **relay}
+    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "flasky.settings", "DATABASE_URL": empty_database(tmp_path)}
     command = [sys.executable, "manage.py", "sendtestemail", "ann@example.com"]
-    finished = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    finished = subprocess.run(command, env=environment | relay, capture_output=True, text=True, timeout=60)
     assert finished.returncode == 1
     assert finished.stderr.startswith("CommandError: Nothing answers at 127.0.0.1 port 1 (connection refused).")
     assert finished.stderr.count("\n") == 1
