@@ -4,6 +4,7 @@ import sys
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
 
 from tests.browser import log_in, opened
 from tests.sample_outbox import NAME, PASSWORD, SCRIPT
@@ -81,7 +82,7 @@ def test_the_page_that_asks_before_it_acts_has_no_serious_fault(page):
     page.goto("/admin/mail/outboxmessage/")
     page.locator(".rows").get_by_role("checkbox").first.check()
     page.get_by_role("button", name="Send again as new").click()
-    assert page.get_by_role("button", name="Send 1 message again").is_visible()
+    expect(page.get_by_role("button", name="Send 1 message again")).to_be_visible()
     assert faults(page) == []
 
 
