@@ -48,7 +48,7 @@ def serve():
 
     django.setup()
     from django.apps import apps
-    from django.db import connections
+    from django.db import connection, connections
 
     models = {model.__name__: model for model in apps.get_models()}
     for line in sys.stdin:
@@ -59,6 +59,8 @@ def serve():
         except Exception:
             error = traceback.format_exc()
         connections.close_all()  # the server may go away before the next script comes
+        if connection.vendor == "postgresql":
+            connection.close_pool()
         print(json.dumps([printed.getvalue(), error]), flush=True)
 
 
