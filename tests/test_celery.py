@@ -15,7 +15,7 @@ from django.core.mail import EmailMessage
 from flasky.mail import dispatchers
 from flasky.mail.models import Deliverer, OutboxMessage, State
 from tests.actors import on_this_database, succeed
-from tests.celery_worker import broker_url, celery_worker
+from tests.celery_worker import COMMAND, broker_url, celery_worker
 from tests.conftest import wait_until
 
 if find_spec("celery") is None and not os.environ.get("CI"):
@@ -103,9 +103,8 @@ def test_a_worker_that_is_stopped_finishes_the_mail_on_the_wire(environment, rel
 
 
 def test_a_worker_does_not_start_with_wrong_settings(environment):
-    command = [sys.executable, "-m", "celery", "-A", "flasky", "worker"]
     wrong = {**os.environ, **environment, "MAIL_PORT": "99999"}
-    finished = subprocess.run(command, env=wrong, capture_output=True, text=True, timeout=60)
+    finished = subprocess.run(COMMAND, env=wrong, capture_output=True, text=True, timeout=60)
     assert finished.returncode != 0
     assert "MAIL_PORT is 99999" in finished.stderr
 

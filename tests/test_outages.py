@@ -7,7 +7,7 @@ import threading
 from collections import Counter
 from contextlib import contextmanager
 
-from tests.celery_worker import broker_url, celery_worker
+from tests.celery_worker import COMMAND, broker_url, celery_worker
 from tests.conftest import wait_until
 from tests.own_servers import OwnPostgresql, OwnRedis
 from tests.scripted_relay import ScriptedRelay
@@ -83,8 +83,7 @@ def test_a_worker_that_starts_without_its_broker_delivers_all_the_same(tmp_path)
         variables = {**SHORT, "MAIL_DISPATCHER": "celery", "CELERY_BROKER_URL": "redis://127.0.0.1:1/0"}
         with Site(tmp_path, relay, **variables) as site:
             assert Visitor(site).submit("Ann").status_code == 200
-            command = [sys.executable, "-m", "celery", "-A", "flasky", "worker"]
-            with subprocess.Popen(command, env=site.environment, stderr=subprocess.DEVNULL) as process:
+            with subprocess.Popen(COMMAND, env=site.environment, stderr=subprocess.DEVNULL) as process:
                 try:
                     relay.wait_for(1)
                 finally:
