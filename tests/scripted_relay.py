@@ -22,9 +22,13 @@ class ScriptedRelay:
         deaf              stop reading, so that the other side cannot get rid of its bytes
         take and drop     at the end of the message: accept it, hang up before saying so
         "… | drop"        say this, then hang up
+
+    With `one_by_one` it refuses, as Haraka does, each command that has come before the reply to the text before it.
     """
 
-    def __init__(self, pipelining=False, host="127.0.0.1", **script):
+    def __init__(self, pipelining=False, host="127.0.0.1", one_by_one=False, **script):
+        self.one_by_one = one_by_one
+        self.refused_out_of_turn = 0
         self.greeting = "250-relay.test\r\n250 PIPELINING" if pipelining else "250 relay.test"
         self.script = script
         self.accepted = []
@@ -148,9 +152,19 @@ class _Session(socketserver.StreamRequestHandler):
         self.has_sender = self.is_for_somebody = False
         if behaviour == "take and drop" or behaviour.startswith("2"):
             self.relay.accept(b"".join(lines))
+        came_early = self.take_what_came_early() if self.relay.one_by_one else 0
         self.do("drop" if behaviour == "take and drop" else behaviour)
+        self.relay.refused_out_of_turn += came_early
+        self.wfile.write(b"503 Bad sequence of commands - pipelined after end of DATA\r\n" * came_early)
         if behaviour.startswith("2"):
             self.answer("idle", "")
+
+    def take_what_came_early(self):
+        """Throw away what was sent already, and return how many commands it was."""
+        self.connection.setblocking(False)
+        came = self.rfile.peek()
+        self.connection.setblocking(True)
+        return self.rfile.read(len(came)).count(b"\r\n")
 
     def answer(self, moment, usual):
         """Do what the script says, or reply as usual; return the reply."""

@@ -165,7 +165,7 @@ def test_a_relay_that_is_away_is_an_error(settings, output):
 
 def test_what_was_sent_before_the_relay_went_away_is_counted(relay, settings, output):
     settings.MAIL_WORKERS = 1
-    relay.replies = {"second@example.com": "421 4.3.2 Closing down"}
+    relay.replies = {"MAIL": [None, "421 4.3.2 Closing down", "421 4.3.2 Closing down"]}
     for recipient in ("first@example.com", "second@example.com", "third@example.com"):
         store(recipient)
     with pytest.raises(CommandError, match=r"421 4\.3\.2 Closing down"):

@@ -8,7 +8,7 @@ from django.core.mail import EmailMessage
 
 from flasky.mail.models import OutboxMessage
 from flasky.mail.replies import Verdict
-from flasky.mail.transports import SmtpTransport, borrow
+from flasky.mail.transports import SmtpTransport, borrow, smtp
 from flasky.mail.wire import compose
 from tests.conftest import use_relay
 from tests.scripted_relay import ScriptedRelay
@@ -115,6 +115,58 @@ def test_a_relay_that_waits_for_a_text_for_nobody_gets_an_empty_one(settings):
         use_relay(settings, relay)
         assert deliver(a_message(), a_message()) == [REFUSED, ACCEPTED]
         assert (len(relay.accepted), relay.sessions) == (1, 1)
+
+
+@pytest.fixture
+def one_by_one(settings):
+    """A server that takes commands in groups, but none before its reply to the text of the mail before."""
+    with ScriptedRelay(pipelining=True, one_by_one=True) as relay:
+        use_relay(settings, relay)
+        yield relay
+    smtp._heard_one_by_one.clear()
+
+
+def test_every_mail_arrives_at_a_server_that_forbids_what_comes_behind_a_text(one_by_one, caplog):
+    messages = [a_message() for _ in range(6)]
+    assert deliver(*messages) == [ACCEPTED] * 6
+    assert one_by_one.accepted == [message.message_id for message in messages]
+
+
+def test_a_server_that_forbids_it_is_not_asked_again_and_the_log_says_so(one_by_one, caplog):
+    deliver(*[a_message() for _ in range(3)])
+    deliver(*[a_message() for _ in range(3)])
+    assert one_by_one.refused_out_of_turn == 3  # MAIL, RCPT and DATA of one message
+    assert one_by_one.sessions == 2
+    [warning] = [record.message for record in caplog.records if "round trip more" in record.message]
+    assert f"127.0.0.1:{one_by_one.port}" in warning
+    assert "pipelined after end of DATA" in warning
+
+
+@pytest.mark.parametrize(
+    "answer", ["554 SMTP synchronization error | drop", "500 5.5.2 What?", "drop", "421 4.7.0 Bye"]
+)
+def test_a_first_announcement_that_ends_badly_costs_the_message_nothing(settings, answer):
+    with ScriptedRelay(pipelining=True, MAIL=[None, answer]) as relay:
+        use_relay(settings, relay)
+        assert deliver(a_message(), a_message(), a_message()) == [ACCEPTED] * 3
+        assert (len(relay.accepted), relay.sessions) == (3, 2)
+        assert smtp._heard_one_by_one == {f"127.0.0.1:{relay.port}"}
+    smtp._heard_one_by_one.clear()
+
+
+def test_a_server_that_took_announcements_and_ends_a_connection_gets_them_again(settings):
+    with ScriptedRelay(pipelining=True, MAIL=[None, None, "421 4.7.0 Enough of this connection"]) as relay:
+        use_relay(settings, relay)
+        assert deliver(*[a_message() for _ in range(4)]) == [ACCEPTED] * 4
+        assert relay.sessions == 2
+        assert smtp._heard_one_by_one == set()
+
+
+def test_a_sender_that_is_refused_when_it_is_said_alone_is_refused(settings):
+    with ScriptedRelay(pipelining=True, MAIL=[None, "503 5.5.1 Not now", "550 5.7.1 Sender blocked"]) as relay:
+        use_relay(settings, relay)
+        assert deliver(a_message(), a_message()) == [ACCEPTED, REFUSED]
+    smtp._heard_one_by_one.clear()
 
 
 class Line:

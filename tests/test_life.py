@@ -216,13 +216,19 @@ class MessageLives(RuleBasedStateMachine):
 
     @rule(hand=consumes(claims))
     def find_the_relay_gone(self, hand):
-        """The first one goes behind the others that are due: it may be what upsets the relay."""
-        first = self.lives[hand.left[0].pk]
-        ours = first.token == hand.token
+        """The first one goes behind the others that are due, or ends if it is too old: it may upset the relay."""
+        message = hand.left[0]
+        first = self.lives[message.pk]
+        ours, is_too_old = first.token == hand.token, message.queued_at <= timezone.now() - timedelta(days=5)
         with pytest.raises(TransportUnavailable):
             next(hand.states)
         self.give_back_what_is_left_of(hand)
-        if ours:
+        if is_too_old and not ours:
+            first.late += 1
+        elif is_too_old:
+            first.state = State.SENT if any(first.settled.values()) else State.FAILED
+            first.lost_claims, first.attempts = 0, first.attempts + 1
+        elif ours:
             assert OutboxMessage.objects.due().latest(*IN_TURN).message_id == first.message_id
 
     def give_back_what_is_left_of(self, hand):

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from urllib3.exceptions import MaxRetryError, NewConnectionError
 
-from flasky.mail.replies import MAX_TEXT, Reply, Verdict, provider_verdict, retry_hint, smtp_verdict
+from flasky.mail.replies import MAX_TEXT, Reply, Verdict, is_out_of_turn, provider_verdict, retry_hint, smtp_verdict
 
 
 @pytest.mark.parametrize(
@@ -26,6 +26,10 @@ from flasky.mail.replies import MAX_TEXT, Reply, Verdict, provider_verdict, retr
         ("DATA", 554, "5.5.1 No valid recipients", Verdict.REFUSED),
         ("CONTENT", 554, "5.7.1 Spam", Verdict.REFUSED),
         ("RCPT", 452, "4.5.3 Too many recipients", Verdict.POSTPONED),
+        ("RCPT", 454, "4.7.1 Relay access denied", Verdict.POSTPONED),  # what a stock Postfix says of one address
+        ("RCPT", 421, "4.7.0 Too many errors", Verdict.POSTPONED),
+        ("RCPT", 450, "4.3.2 Not now", Verdict.POSTPONED),
+        ("RCPT", 530, "5.7.0 Authentication required", Verdict.POSTPONED),
         ("RCPT", 552, "5.5.3 Too many recipients", Verdict.POSTPONED),  # RFC 5321, section 4.5.3.1.10
         ("DATA", 250, "Ok, but nothing was handed over", Verdict.POSTPONED),
         ("MAIL", 421, "4.7.0 Too many connections", Verdict.UNAVAILABLE),
@@ -48,6 +52,30 @@ def test_an_smtp_reply_is_sorted_by_command_code_and_enhanced_code(command, code
 @given(st.sampled_from(["MAIL", "RCPT", "DATA", "CONTENT"]), st.integers(-1, 999), st.text(max_size=30))
 def test_only_a_2xx_reply_is_an_acceptance(command, code, text):
     assert (smtp_verdict(command, code, text) == Verdict.ACCEPTED) <= (code // 100 == 2)
+
+
+@given(st.integers(-1, 999), st.text(max_size=30))
+def test_nothing_that_is_said_of_one_recipient_calls_the_relay_away(code, text):
+    assert smtp_verdict("RCPT", code, text) != Verdict.UNAVAILABLE
+
+
+@pytest.mark.parametrize(
+    ("command", "text", "is_so"),
+    [
+        ("MAIL", "503 Bad sequence of commands - pipelined after end of DATA", True),  # Haraka 3.3
+        ("RCPT", "503 5.5.1 MAIL first", True),
+        ("DATA", "503 5.5.1 RCPT first", True),
+        ("MAIL", "554 SMTP synchronization error", True),  # Exim
+        ("MAIL", "500 5.5.2 Syntax error", True),
+        ("RCPT", "501 5.1.3 Bad address", False),
+        ("MAIL", "550 5.7.1 Sender blocked", False),
+        ("MAIL", "451 4.3.0 Not now", False),
+        ("CONTENT", "503 5.5.1 Spam", False),  # the reply to what came before
+    ],
+)
+def test_a_reply_about_the_order_is_told_from_one_about_the_message(command, text, is_so):
+    code, _, rest = text.partition(" ")
+    assert is_out_of_turn(Reply.to(command, int(code), rest)) == is_so
 
 
 @given(st.integers(500, 599), st.text(max_size=30))

@@ -151,10 +151,16 @@ def deliver(
                 if state == LOST or stop():  # lost together, by a holder who was not heard of for too long
                     break
                 started_at = timezone.now()
-        except TransportUnavailable:
-            # Behind the others that are due: if it is this message that upsets the relay, they still get through.
+        except TransportUnavailable as trouble:
             upsetting = waiting.popleft()
-            _insist(lambda: copy(upsetting).release(timezone.now()), stop)
+            if _is_too_old(upsetting, timezone.now()):
+                replies = dict.fromkeys(upsetting.remaining_recipients, Reply(Verdict.POSTPONED, str(trouble)))
+                result = _result(upsetting, replies, circumstances | {"started_at": started_at})
+                _insist(partial(record, result), stop)
+                _log(result)
+            else:
+                # Behind the others that are due: if it is this message that upsets the relay, they still get through.
+                _insist(lambda: copy(upsetting).release(timezone.now()), stop)
             raise
         except GeneratorExit:  # whoever counts the states wants no more
             raise

@@ -37,6 +37,7 @@ class Reply:
 
 
 # Basic code, enhanced code or None for any (RFC 5321, section 4.2.3; RFC 3463; RFC 4954), in the order of asking.
+# At RCPT none of them is about the relay: Postfix says 454 there of one address, and others must not wait for that.
 UNAVAILABLE = (
     (421, None),  # service not available, closing the connection
     (None, "4.3.2"),  # system not accepting network messages
@@ -46,6 +47,7 @@ UNAVAILABLE = (
     (535, None),  # the login was refused
     (538, None),  # encryption is wanted for this login
 )
+LOGIN_WANTED = (530, 534, 535, 538)  # the recipient may be right, and the settings wrong
 TOO_MANY_RECIPIENTS = ("4.5.3", "5.5.3")  # the others go next time (RFC 5321, section 4.5.3.1.10)
 
 
@@ -54,10 +56,11 @@ def smtp_verdict(command: str, code: int, text: str) -> Verdict:
     if code // 100 == 2:  # at DATA nothing was handed over yet that could be accepted
         return Verdict.POSTPONED if command == "DATA" else Verdict.ACCEPTED
     enhanced = enhanced_code(text)
-    if any(basic in (None, code) and status in (None, enhanced) for basic, status in UNAVAILABLE):
+    if command == "RCPT":
+        if code in LOGIN_WANTED or enhanced in TOO_MANY_RECIPIENTS:
+            return Verdict.POSTPONED
+    elif any(basic in (None, code) and status in (None, enhanced) for basic, status in UNAVAILABLE):
         return Verdict.UNAVAILABLE
-    if command == "RCPT" and enhanced in TOO_MANY_RECIPIENTS:
-        return Verdict.POSTPONED
     by_first_digit = {4: Verdict.POSTPONED, 5: Verdict.REFUSED}
     nonsense = Verdict.UNKNOWN if command == "CONTENT" else Verdict.POSTPONED
     return by_first_digit.get(code // 100, nonsense)
@@ -69,11 +72,26 @@ def is_about_too_many_recipients(reply: Reply) -> bool:
     return reply.command == "RCPT" and (code == "452" or enhanced_code(text) in TOO_MANY_RECIPIENTS)
 
 
+def is_out_of_turn(reply: Reply) -> bool:
+    """Tell whether a server refuses an envelope because it came behind the text before it (RFC 2920, section 3.1).
+
+    Haraka says 503 since 3.3, against smuggled mails; Exim 554 SMTP synchronization error. A sender's 50x is a reply to
+    the form of the command (RFC 5321, section 4.2.1), and so nothing that the message itself has to answer for.
+    """
+    code, _, text = reply.text.partition(" ")
+    if reply.command == "CONTENT" or not code.startswith("5"):
+        return False
+    is_about_form = code.startswith("50") and reply.command == "MAIL"
+    return code == "503" or is_about_form or OUT_OF_TURN.search(text) is not None
+
+
 def enhanced_code(text: str) -> str | None:
     """Return the enhanced status code that starts a reply's text (RFC 2034), such as 4.2.2."""
     found = re.match(r"[245]\.\d{1,3}\.\d{1,3}(?=\s|$)", text)
     return found[0] if found else None
 
+
+OUT_OF_TURN = re.compile(r"pipelin|synchroni[sz]ation|out of sequence|bad sequence", re.IGNORECASE)
 
 HINT = re.compile(
     r"(?:again|retry|later|wait|back|greylist\w*|delay\w*)\D{0,40}?(?:(\d{1,2}):(\d\d):(\d\d)|(\d{1,5})\s*(s|m|h))",

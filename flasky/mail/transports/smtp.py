@@ -1,6 +1,7 @@
 """Hand the stored bytes to an SMTP server, in as few round trips as it allows."""
 
 import contextlib
+import logging
 import socket
 import time
 from collections.abc import Iterator
@@ -8,18 +9,29 @@ from typing import Any
 
 from django.conf import settings
 
-from flasky.mail.replies import Reply, Verdict
+from flasky.mail.replies import Reply, Verdict, is_out_of_turn
 from flasky.mail.transports.base import CROWDED, Server, Transport
 from flasky.mail.trouble import TransportUnavailable, advise, explain
+
+logger = logging.getLogger(__name__)
 
 QUIT_TIMEOUT = 1  # s; a server that does not say goodbye must not keep us
 CONTENT_TIMEOUT = 10  # times MAIL_TIMEOUT for the reply to the whole message, see _hand_over
 CHUNK = 64 * 1024  # bytes; MAIL_TIMEOUT is for each, not for all of a large message
 GROUP = 100  # commands in one write: the server's replies must fit into the buffers of a client that is still writing
 
+MOST_CONNECTIONS = 5  # for one message in one attempt: recipients may end one each
+
 WAITS_FOR_TEXT = 354
 
 Answer = tuple[int, bytes]
+
+_taking_announcements: set[str] = set()  # servers that have taken an envelope behind the text before it
+_heard_one_by_one: set[str] = set()  # servers that have refused one
+
+
+class _OutOfTurn(Exception):
+    """The server refuses what was announced because it was announced, whatever it is."""
 
 
 class SmtpTransport(Transport):
@@ -33,6 +45,10 @@ class SmtpTransport(Transport):
     def __init__(self, backend: Any) -> None:
         super().__init__(backend)
         self.announced: Any = None  # the message whose envelope the server has got ahead of its turn
+        self.was_announced = False  # the one that is being handed over
+        self.has_begun = False  # the server has taken its sender
+        self.asked = ""  # the recipient whose answer is waited for
+        self.has_text_begun = False
 
     @property
     def _smtp(self) -> Any:
@@ -73,49 +89,85 @@ class SmtpTransport(Transport):
     def deliver(self, message: Any, following: Any = None) -> dict[str, Reply]:
         if self.announced is not message and (self.announced is not None or self.is_worn()):
             self.close()
-        kept = self._smtp is not None and self.mails > 0
+        replies: dict[str, Reply] = {}
+        for _ in range(MOST_CONNECTIONS):
+            settled = len(replies)
+            try:
+                self._converse(message, replies, following)
+                return replies
+            except (OSError, TransportUnavailable) as error:  # smtplib's own are OSErrors
+                self.close()
+                trouble = error
+            if not (self._one_has_ended_it(trouble, replies, settled) and _others(message, replies)):
+                break
+        return self._postpone_the_others(message, replies, trouble)
+
+    def _converse(self, message: Any, replies: dict[str, Reply], following: Any) -> None:
+        """Hand the message over on the connection that was kept, or on a new one.
+
+        A server may end a connection that it kept for us at any time, with a 421 or without a word, and may refuse to
+        hear what was announced. Until it has taken our first command nothing has happened to the message.
+        """
+        is_kept, self.asked, self.has_text_begun = self._smtp is not None and self.mails > 0, "", False
         self.open()
         try:
-            try:
-                return self._dialogue(message, following)
-            except (OSError, TransportUnavailable):
-                # A server may end a connection that it kept for us at any time, with a 421 or without a word. Until
-                # it has taken our first command nothing has happened to the message.
-                if not kept or self.has_begun or self.aborted:
-                    raise
-                self.close()
-                self.open()
-                return self._dialogue(message, following)
-        except OSError as error:  # smtplib's own are among them
+            self._dialogue(message, replies, following)
+        except (OSError, TransportUnavailable, _OutOfTurn) as error:
+            if not is_kept or self.has_begun or self.aborted:
+                raise
+            if self.was_announced:
+                self._announce_no_more(error)
             self.close()
-            if self.aborted:
-                raise TransportUnavailable("The process was stopped before the message was handed over.") from error
-            return dict.fromkeys(message.remaining_recipients, Reply(Verdict.POSTPONED, explain(error)))
-        except TransportUnavailable:
-            self.close()
-            raise
+            self.open()
+            self._dialogue(message, replies, following)
 
-    def _dialogue(self, message: Any, following: Any) -> dict[str, Reply]:
-        self.has_begun = False
+    def _one_has_ended_it(self, trouble: Exception, replies: dict[str, Reply], settled: int) -> bool:
+        """Tell whether the connection ended because of one recipient, so that the others may be taken on a new one.
+
+        It is one who was refused before the end, or else the one whose answer did not come, who is postponed then.
+        """
+        if self.aborted or self.has_text_begun:
+            return False
+        if self.asked and len(replies) == settled:
+            replies[self.asked] = Reply(Verdict.POSTPONED, f"No reply to this recipient. {explain(trouble)}", "RCPT")
+        return len(replies) > settled
+
+    def _postpone_the_others(self, message: Any, replies: dict[str, Reply], trouble: Exception) -> dict[str, Reply]:
+        """Return what was heard, and that the others wait. Raise TransportUnavailable if nobody here is to blame."""
+        if isinstance(trouble, TransportUnavailable):
+            if not replies:
+                raise trouble
+            reason = str(trouble)
+        elif self.aborted:
+            raise TransportUnavailable("The process was stopped before the message was handed over.") from trouble
+        else:
+            reason = explain(trouble)
+        return replies | dict.fromkeys(_others(message, replies), Reply(Verdict.POSTPONED, reason))
+
+    def _dialogue(self, message: Any, replies: dict[str, Reply], following: Any) -> None:
+        """Add the reply for each recipient that has none."""
+        self.has_begun, self.was_announced, self.asked = False, self.announced is message, ""
         self.mails += 1
-        replies, willing = self._name_the_envelope(message)
+        willing = self._name_the_envelope(message, replies)
         if willing:
+            self.has_text_begun = True
             replies |= dict.fromkeys(willing, self._hand_over(bytes(message.content), following))
         self._leave_ready(replies)
         self.idle_since = time.monotonic()
-        return replies
 
-    def _name_the_envelope(self, message: Any) -> tuple[dict[str, Reply], list[str]]:
-        """Return the reply for each recipient, and those for whom the server waits for the text."""
-        recipients = message.remaining_recipients
-        answers = self._answers(message)
+    def _name_the_envelope(self, message: Any, replies: dict[str, Reply]) -> list[str]:
+        """Add the reply for each recipient who gets nothing; return those for whom the server waits for the text."""
+        recipients = _others(message, replies)
+        answers = self._answers(message, recipients)
         sender = self._heard("MAIL", next(answers))
         if sender.verdict == Verdict.ACCEPTED:
             self.has_begun = True
-            replies = {address: self._heard("RCPT", next(answers)) for address in recipients}
+            if self.was_announced:
+                _taking_announcements.add(self.server.name)
+            willing = self._name_the_recipients(recipients, replies, answers)
         else:
-            replies = dict.fromkeys(recipients, sender)
-        willing = [address for address, reply in replies.items() if reply.verdict == Verdict.ACCEPTED]
+            replies |= dict.fromkeys(recipients, sender)
+            willing = []
         if willing:
             go_ahead = next(answers)
             if go_ahead[0] != WAITS_FOR_TEXT:
@@ -123,7 +175,21 @@ class SmtpTransport(Transport):
                 willing = []
         elif self.takes_groups:
             self._hear_out(answers)
-        return replies, willing
+        return willing
+
+    def _name_the_recipients(
+        self, recipients: list[str], replies: dict[str, Reply], answers: Iterator[Answer]
+    ) -> list[str]:
+        willing = []
+        for address in recipients:
+            self.asked = address
+            reply = self._heard("RCPT", next(answers))
+            if reply.verdict == Verdict.ACCEPTED:
+                willing.append(address)
+            else:
+                replies[address] = reply
+        self.asked = ""
+        return willing
 
     def _hear_out(self, answers: Iterator[Answer]) -> None:
         """Read the answers to what was said together with a refused command: even the DATA for nobody has one."""
@@ -134,9 +200,9 @@ class SmtpTransport(Transport):
         except OSError:  # the refusal stands
             self.close()
 
-    def _answers(self, message: Any) -> Iterator[Answer]:
+    def _answers(self, message: Any, recipients: list[str]) -> Iterator[Answer]:
         """Yield the server's answer to each command of the envelope; say only then the commands that follow it."""
-        commands = self._commands(message)
+        commands = self._commands(message, recipients)
         size = GROUP if self.takes_groups else 1
         is_said, self.announced = self.announced is message, None
         for start in range(0, len(commands), size):
@@ -150,9 +216,9 @@ class SmtpTransport(Transport):
     def takes_groups(self) -> bool:
         return self._smtp.has_extn("pipelining")
 
-    def _commands(self, message: Any) -> list[bytes]:
+    def _commands(self, message: Any, recipients: list[str]) -> list[bytes]:
         commands = [f"MAIL FROM:<{message.envelope_sender}>{self._mail_options(message.content)}"]
-        commands += [f"RCPT TO:<{address}>" for address in message.remaining_recipients]
+        commands += [f"RCPT TO:<{address}>" for address in recipients]
         lines = [command.encode("ascii") + b"\r\n" for command in [*commands, "DATA"]]
         if any(line.count(b"\n") > 1 or line.count(b"\r") > 1 for line in lines):
             raise ValueError("An envelope address has a line break.")
@@ -196,18 +262,35 @@ class SmtpTransport(Transport):
 
     def _announce(self, following: Any) -> bytes:
         """Return the envelope to send with the end of this message (RFC 2920, section 3.1 allows it), if any."""
-        if following is None or not self.takes_groups or self.is_worn():
+        if following is None or not self.takes_groups or self.is_worn() or self.server.name in _heard_one_by_one:
             return b""
         with contextlib.suppress(TypeError, ValueError):  # its own turn will tell what is wrong with it
-            commands = self._commands(following)
+            commands = self._commands(following, following.remaining_recipients)
             if len(commands) <= GROUP:
                 self.announced = following
                 return b"".join(commands)
         return b""
 
+    def _announce_no_more(self, error: Exception) -> None:
+        """Remember that this server does not take what is announced, unless it has done so before and was just away."""
+        server = self.server.name
+        if isinstance(error, _OutOfTurn) or server not in _taking_announcements:
+            _taking_announcements.discard(server)
+            if server not in _heard_one_by_one:
+                _heard_one_by_one.add(server)
+                logger.warning(
+                    "%s does not take the next mail's envelope behind the text of the one before (%s). Each mail is "
+                    "said alone from now on, which takes one round trip more.",
+                    server,
+                    error if isinstance(error, _OutOfTurn) else explain(error),
+                )
+
     def _heard(self, command: str, answer: Answer) -> Reply:
         code, text = answer
         reply = Reply.to(command, code, text.decode("utf-8", "replace"))
+        if self.was_announced and is_out_of_turn(reply):
+            self.has_begun = False
+            raise _OutOfTurn(reply.text)
         if reply.verdict == Verdict.UNAVAILABLE:
             sentence = f"{self.server.name} answered {reply.text}. {advise(reply)}"
             raise TransportUnavailable(sentence, is_crowded=code == CROWDED)
@@ -216,6 +299,9 @@ class SmtpTransport(Transport):
     def _leave_ready(self, replies: dict[str, Reply]) -> None:
         """End a transaction that did not end with an acceptance, unless the next one has begun."""
         if self._smtp is None or self.announced is not None:
+            return
+        if any(reply.text.startswith(str(CROWDED)) for reply in replies.values()):
+            self.close()  # the server is about to do so
             return
         if any(reply.verdict == Verdict.ACCEPTED for reply in replies.values()):
             return
@@ -227,6 +313,10 @@ class SmtpTransport(Transport):
     def _ask(self, line: bytes) -> Answer:
         self._send(line)
         return self._smtp.getreply()
+
+
+def _others(message: Any, replies: dict[str, Reply]) -> list[str]:
+    return [address for address in message.remaining_recipients if address not in replies]
 
 
 def _as_data(content: bytes) -> tuple[bytes, bytes]:
