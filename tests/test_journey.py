@@ -74,8 +74,8 @@ def test_sendtestemail_sends_now_and_through_the_outbox(site, smtp_server):
     printed = site.manage("sendtestemail", "ann@example.com", "--template", "mail/new_user")
     assert "accepted: 250 2.0.0 Queued as 1" in printed
     assert smtp_server.mails[0].recipients == ["ann@example.com"]
-    assert "Sent      250 2.0.0 Queued as 2" in site.manage("sendtestemail", "bob@example.com", "--queue")
-    assert smtp_server.mails[1].recipients == ["bob@example.com"]
+    assert "Sent      250 2.0.0 Queued as 3" in site.manage("sendtestemail", "bob@example.com", "--queue")
+    assert smtp_server.mails[2].recipients == ["bob@example.com"]
 
 
 def test_a_user_made_in_the_shell_becomes_a_mail_with_the_next_sweep(site, smtp_server):

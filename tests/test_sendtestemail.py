@@ -13,8 +13,10 @@ from flasky.mail.dispatchers import threads
 from flasky.mail.management.commands import sendtestemail
 from flasky.mail.models import OutboxMessage, State
 from flasky.mail.origin import origin
+from flasky.mail.transports import smtp
 from tests.conftest import use_relay
 from tests.databases import empty_database
+from tests.scripted_relay import ScriptedRelay
 from tests.smtp_server import SmtpServer
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -36,6 +38,33 @@ def test_the_test_mail_arrives_and_the_servers_words_are_shown(relay, settings, 
     assert "To        ann@example.com: accepted: 250 2.0.0 Queued as 1" in shown
     assert "Time      " in shown
     assert not OutboxMessage.objects.exists()
+
+
+def test_a_second_mail_follows_on_the_same_connection(relay, output):
+    call_command("sendtestemail", "ann@example.com")
+    assert relay.sessions == 1
+    assert [mail.message["Subject"] for mail in relay.mails] == [
+        "[Flasky] Test mail",
+        "[Flasky] Test mail, the second on the same connection",
+    ]
+    assert "Again     ann@example.com: accepted: 250 2.0.0 Queued as 2" in output()
+
+
+def test_a_server_that_forbids_mails_behind_each_other_shows_itself(settings, output, caplog):
+    with ScriptedRelay(pipelining=True, one_by_one=True) as relay:
+        use_relay(settings, relay)
+        call_command("sendtestemail", "ann@example.com")
+        assert len(relay.accepted) == 2
+    assert "Again     ann@example.com: accepted" in output()
+    assert "Each mail is said alone from now on" in caplog.text
+    smtp._heard_one_by_one.clear()
+
+
+def test_a_refused_first_mail_is_not_followed_by_a_second(relay):
+    relay.replies = {"RCPT": ["550 5.1.1 No such user"]}
+    with pytest.raises(CommandError, match=r"550 5\.1\.1 No such user"):
+        call_command("sendtestemail", "no@example.com")
+    assert relay.mails == []
 
 
 def test_starttls_with_login(settings, tls_context, trusted, output):
