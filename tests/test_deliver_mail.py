@@ -146,6 +146,15 @@ def test_a_refusal_for_now_is_an_error_that_names_the_next_attempt(relay, output
     assert output() == "0 sent, 1 to be tried again, 0 failed; 1 waiting.\n"
 
 
+def test_what_was_held_for_its_doubt_is_an_error(relay, output):
+    relay.replies = {"DATA": "drop"}
+    message = store()
+    OutboxMessage.objects.filter(pk=message.pk).update(unknown_ends=4)
+    with pytest.raises(CommandError, match="1 held until a person decides"):
+        call_command("deliver_mail")
+    assert "0 sent, 0 to be tried again, 0 failed, 1 held; 0 waiting." in output()
+
+
 def test_what_is_meant_for_later_waits_and_is_no_error(relay, output):
     message = store()
     later = timezone.now() + timedelta(days=1)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from flasky.mail import delivery, transports
 from flasky.mail.delivery import deliver_due, next_attempt_at
 from flasky.mail.models import Attempt, OutboxMessage, Priority, State
+from flasky.mail.replies import Reply, Verdict
 from flasky.mail.transports import TransportUnavailable
 from tests.conftest import use_relay
 
@@ -288,6 +289,29 @@ def test_the_pause_grows_with_the_messages_age(age, pause):
 def test_the_relays_wish_is_obeyed_within_limits(hint, pause):
     wait = (next_attempt_at(NOW, NOW, hint) - NOW).total_seconds()
     assert pause <= wait <= pause * 1.1
+
+
+def test_a_relay_that_always_wants_to_be_asked_again_at_once_is_not_asked_each_second_for_days():
+    asked, age = 0, 0.0
+    while age < 5 * 86400:
+        age += (next_attempt_at(NOW - timedelta(seconds=age), NOW, 1) - NOW).total_seconds()
+        asked += 1
+    assert asked < 200
+
+
+VERDICTS = [Verdict.ACCEPTED, Verdict.POSTPONED, Verdict.REFUSED, Verdict.UNKNOWN]
+TEXTS = ["No reply", "452 4.5.3 Too many recipients", "450 Try again in 3 s", "250 Ok"]
+
+
+@given(st.lists(st.tuples(st.sampled_from(VERDICTS), st.sampled_from(TEXTS)), min_size=1, max_size=4))
+def test_whoever_may_have_the_mail_gets_it_no_sooner_than_the_plan_says(said):
+    replies = {f"b{number}@x": Reply(verdict, text, "RCPT") for number, (verdict, text) in enumerate(said)}
+    verdicts = {verdict for verdict, _ in said}
+    wish = delivery._wish(replies)
+    if Verdict.UNKNOWN in verdicts:
+        assert wish is None
+    if wish == 0:
+        assert verdicts & {Verdict.ACCEPTED, Verdict.REFUSED}, "each further attempt must settle somebody"
 
 
 @given(st.floats(min_value=0, max_value=1e7))

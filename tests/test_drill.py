@@ -66,6 +66,14 @@ def test_the_drill_kills_and_nothing_is_lost(tmp_path, way):
     assert os.listdir(tmp_path) == [], "the drill leaves nothing behind and does not touch the real database"
 
 
+def test_with_a_relay_that_always_hangs_up_every_message_is_held_after_few_copies(tmp_path):
+    finished = run(tmp_path, "--hang-up", "--kills", "5", *SMALL)
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    found = figures(finished.stdout)
+    assert found["Kept on hold"] == found["Messages stored"] == found["Marked as possible duplicates"]
+    assert found["Most copies of one message"] <= 5
+
+
 def test_the_drill_says_what_was_lost(tmp_path):
     """The relay forgets what it has accepted first."""
     forget = (

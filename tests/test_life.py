@@ -29,7 +29,15 @@ from hypothesis.stateful import (
 )
 
 from flasky.mail import delivery
-from flasky.mail.models import FINISHED, IN_TURN, LOST_CLAIMS_UNTIL_HELD, Attempt, OutboxMessage, State
+from flasky.mail.models import (
+    FINISHED,
+    IN_TURN,
+    LOST_CLAIMS_UNTIL_HELD,
+    UNKNOWN_ENDS_UNTIL_HELD,
+    Attempt,
+    OutboxMessage,
+    State,
+)
 from flasky.mail.replies import Reply, Verdict
 from flasky.mail.transports import Server, TransportUnavailable
 
@@ -62,6 +70,7 @@ class Life:
     turn: int = 0  # in its claim
     expired: bool = False
     lost_claims: int = 0
+    unknown_ends: int = 0
     attempts: int = 0
     late: int = 0
     settled: dict = field(default_factory=dict)  # address → accepted or not, as recorded
@@ -190,14 +199,18 @@ class MessageLives(RuleBasedStateMachine):
         for address, reply in replies.items():
             if reply.verdict in (Verdict.ACCEPTED, Verdict.REFUSED):
                 life.settled[address] = reply.verdict == Verdict.ACCEPTED
-        life.doubt |= any(reply.verdict == Verdict.UNKNOWN for reply in replies.values())
+        in_doubt = any(reply.verdict == Verdict.UNKNOWN for reply in replies.values())
+        life.doubt |= in_doubt
+        life.unknown_ends = life.unknown_ends + 1 if in_doubt else 0
         life.token, life.lost_claims, life.attempts = None, 0, life.attempts + 1
-        if len(life.settled) < len(message.recipients) and not life.old:
+        if len(life.settled) == len(message.recipients) or life.old:
+            life.state = State.SENT if any(life.settled.values()) else State.FAILED
+        elif life.unknown_ends >= UNKNOWN_ENDS_UNTIL_HELD:
+            life.state = State.HELD
+        else:
             life.state, life.due = State.QUEUED, False
             later = OutboxMessage.objects.filter(pk=message.pk, next_attempt_at__gt=timezone.now())
             assert later.update(next_attempt_at=timezone.now() + timedelta(days=1)) == 1  # however slow this machine is
-        else:
-            life.state = State.SENT if any(life.settled.values()) else State.FAILED
         assert state == life.state
         if hand.left:
             return multiple(hand)
@@ -227,7 +240,7 @@ class MessageLives(RuleBasedStateMachine):
             first.late += 1
         elif is_too_old:
             first.state = State.SENT if any(first.settled.values()) else State.FAILED
-            first.lost_claims, first.attempts = 0, first.attempts + 1
+            first.lost_claims, first.unknown_ends, first.attempts = 0, 0, first.attempts + 1
         elif ours:
             assert OutboxMessage.objects.due().latest(*IN_TURN).message_id == first.message_id
 
@@ -271,9 +284,11 @@ class MessageLives(RuleBasedStateMachine):
         for token in {life.token for life in expired}:
             first, *others = self.claimed_with(token)
             first.lost_claims += 1
+            first.unknown_ends += 1
             first.attempts += 1
             first.doubt = True
-            first.state = State.HELD if first.lost_claims >= LOST_CLAIMS_UNTIL_HELD else State.QUEUED
+            is_held = first.lost_claims >= LOST_CLAIMS_UNTIL_HELD or first.unknown_ends >= UNKNOWN_ENDS_UNTIL_HELD
+            first.state = State.HELD if is_held else State.QUEUED
             for life in others:
                 life.state = State.QUEUED
             for life in (first, *others):
@@ -325,6 +340,7 @@ class MessageLives(RuleBasedStateMachine):
         assert chosen.order_by("pk").requeue() == len(again)  # in order: a rerun must find the same one oldest
         for life in again:
             life.state, life.due, life.old, life.lost_claims = State.QUEUED, True, False, 0
+            life.unknown_ends = 0
             life.settled = {address: accepted for address, accepted in life.settled.items() if accepted}
 
     def _end(self, count, state, states):
@@ -362,6 +378,8 @@ class MessageLives(RuleBasedStateMachine):
         assert (message.finished_at is not None) == finished
         assert message.claim_token == life.token
         assert message.lost_claims == life.lost_claims
+        assert message.unknown_ends == life.unknown_ends
+        assert message.unknown_ends < UNKNOWN_ENDS_UNTIL_HELD or message.state not in (State.QUEUED, State.SENDING)
         assert message.lost_claims < LOST_CLAIMS_UNTIL_HELD or message.state not in (State.QUEUED, State.SENDING)
         assert bool(message.content) != life.pruned
         assert not life.pruned or finished, "a message without a body waits to be sent"

@@ -201,6 +201,15 @@ def test_a_message_that_takes_its_process_down_says_so_whoever_held_it_before():
     )
 
 
+def test_a_message_that_nobody_ever_answered_says_how_often_it_may_have_arrived():
+    message = store(state=State.HELD, unknown_ends=5, last_reply="No reply to the whole message.")
+    assert why(message) == (
+        "It is held because 5 times in a row it was handed over and no clear answer came: it may have arrived 5 times. "
+        "The last end: No reply to the whole message. Ask a recipient whether it came; then cancel it, or release it "
+        "to send it once more."
+    )
+
+
 def test_a_refused_message_names_the_reply_and_the_way_back():
     message = store(
         state=State.FAILED,

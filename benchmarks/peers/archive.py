@@ -102,6 +102,7 @@ class Archive:
             "claimed_by": "",
             "lease_expires_at": None,
             "lost_claims": 0,
+            "unknown_ends": 0,
             "attempt_count": int(bool(reply)),
             "last_reply": reply,
             "possible_duplicate": fate == DUPLICATE,

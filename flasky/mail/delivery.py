@@ -21,7 +21,7 @@ from django.db import InterfaceError, OperationalError, connections
 from django.utils import timezone
 
 from flasky.mail.leases import kept
-from flasky.mail.models import Attempt, OutboxMessage, Priority, State
+from flasky.mail.models import UNKNOWN_ENDS_UNTIL_HELD, Attempt, OutboxMessage, Priority, State
 from flasky.mail.pauses import pause, release_connection
 from flasky.mail.rate import Unlimited, reserve
 from flasky.mail.recording import LOST, Result, alias, one_writer, record, recorder
@@ -42,6 +42,9 @@ RETRY_PAUSES = (5, 15, 60, 5 * 60, 15 * 60, 3600, 3 * 3600, 6 * 3600)
 RETRY_JITTER = 0.1  # of the pause, so that what failed together does not come back together
 
 HINT_LIMITS = (1, RETRY_PAUSES[-1])  # s within which a reply's own "try again in …" is obeyed
+HINT_GROWTH = 1 / 8  # of the message's age, which is the least that is waited then
+
+LEVELS = {State.SENT: logging.INFO, State.FAILED: logging.ERROR, State.HELD: logging.ERROR}
 
 
 def deliver_due(stop: Callable[[], bool] = lambda: False, delivered: Callable[[], None] = lambda: None) -> Counter[str]:
@@ -191,6 +194,7 @@ def _circumstances(token: UUID, transport: Transport) -> dict[str, Any]:
 
 def _result(message: OutboxMessage, replies: dict[str, Reply], circumstances: dict[str, Any]) -> Result:
     now, outcome, reply = timezone.now(), _outcome(replies), _summary(replies)
+    unknown_ends = message.unknown_ends + 1 if outcome == Attempt.Outcome.UNKNOWN else 0
     attempt = circumstances | {
         "message_id": message.pk,
         "seconds": (now - circumstances["started_at"]).total_seconds(),
@@ -200,13 +204,14 @@ def _result(message: OutboxMessage, replies: dict[str, Reply], circumstances: di
     changes = {
         "attempt_count": message.attempt_count + 1,
         "lost_claims": 0,
+        "unknown_ends": unknown_ends,
         "last_reply": reply,
         "possible_duplicate": message.possible_duplicate or outcome == Attempt.Outcome.UNKNOWN,
     }
-    return Result(message, changes | _next_state(message, replies, now), attempt)
+    return Result(message, changes | _next_state(message, replies, unknown_ends, now), attempt)
 
 
-def _next_state(message: OutboxMessage, replies: dict[str, Reply], now: datetime) -> dict[str, Any]:
+def _next_state(message: OutboxMessage, replies: dict[str, Reply], unknown_ends: int, now: datetime) -> dict[str, Any]:
     final = {
         address: {"accepted": reply.verdict == Verdict.ACCEPTED, "reply": reply.text}
         for address, reply in replies.items()
@@ -215,6 +220,8 @@ def _next_state(message: OutboxMessage, replies: dict[str, Reply], now: datetime
     outcomes = message.outcomes | final
     fate: dict[str, Any] = {"outcomes": outcomes, "next_attempt_at": message.next_attempt_at, "finished_at": None}
     if not outcomes.keys() >= set(message.recipients) and not _is_too_old(message, now):
+        if unknown_ends >= UNKNOWN_ENDS_UNTIL_HELD:
+            return fate | {"state": State.HELD.value}
         return fate | {
             "state": State.QUEUED.value,
             "next_attempt_at": next_attempt_at(message.queued_at, now, _wish(replies)),
@@ -230,7 +237,7 @@ def _log(result: Result) -> None:
         message = "Message %s: somebody else took it over before its reply came."
         logger.warning(message, result.message.pk, extra=fields)
         return
-    level = {State.SENT: logging.INFO, State.FAILED: logging.ERROR}.get(State(result.state), logging.WARNING)
+    level = LEVELS.get(State(result.state), logging.WARNING)
     reply = "; ".join(result.attempt["reply"].split("\n"))
     logger.log(level, "Message %s %s: %s", result.message.pk, result.state, reply, extra=fields)
 
@@ -294,9 +301,15 @@ def _insist(write: Callable[[], T], stop: Callable[[], bool]) -> T:
 
 
 def _wish(replies: dict[str, Reply]) -> int | None:
-    """Return the seconds after which the relay wants to be asked again, if it says so."""
+    """Return the seconds after which the relay wants to be asked again, if it says so.
+
+    In doubt it has no wish: whoever may have the mail must not get it again sooner than the plan says.
+    """
+    verdicts = {reply.verdict for reply in replies.values()}
+    if Verdict.UNKNOWN in verdicts:
+        return None
     open_replies = [reply for reply in replies.values() if reply.verdict == Verdict.POSTPONED]
-    if len(open_replies) < len(replies) and all(map(is_about_too_many_recipients, open_replies)):
+    if verdicts - {Verdict.POSTPONED} and open_replies and all(map(is_about_too_many_recipients, open_replies)):
         return 0
     hints = [hint for reply in open_replies if (hint := retry_hint(reply.text)) is not None]
     return max(hints, default=None)
@@ -304,12 +317,15 @@ def _wish(replies: dict[str, Reply]) -> int | None:
 
 def next_attempt_at(queued_at: datetime, now: datetime, hint: int | None = None) -> datetime:
     """Return when to try again a message that was refused for now; `hint` is the relay's own wish, in seconds."""
+    age = (now - queued_at).total_seconds()
     if hint is not None:
         shortest, longest = HINT_LIMITS
+        if hint:  # whoever says "in a second" each time must not be asked each second for days
+            hint = max(hint, int(age * HINT_GROWTH))
         return now + timedelta(seconds=min(max(hint, shortest), longest) * random.uniform(1, 1 + RETRY_JITTER))
-    age = (now - queued_at).total_seconds()
     pause = next((pause for pause in RETRY_PAUSES if pause > age), RETRY_PAUSES[-1])
-    return now + timedelta(seconds=pause * random.uniform(1 - RETRY_JITTER, 1 + RETRY_JITTER))
+    # Never less than the pause, or the same one would come again.
+    return now + timedelta(seconds=pause * random.uniform(1, 1 + RETRY_JITTER))
 
 
 def _is_too_old(message: OutboxMessage, now: datetime) -> bool:

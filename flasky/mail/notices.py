@@ -11,6 +11,7 @@ from flasky.mail.models import (
     CALM,
     LOST_CLAIMS_UNTIL_HELD,
     SIGNS_MISSED,
+    UNKNOWN_ENDS_UNTIL_HELD,
     Action,
     Deliverer,
     OutboxMessage,
@@ -137,6 +138,12 @@ def _why_held(message: OutboxMessage) -> str:
             f"It is held because {message.lost_claims} times in a row nothing more was heard of the process that was "
             f"sending it, at last of {message.claimed_by or 'an unknown one'}. Look for the reason in that process's "
             "log; then release or cancel it."
+        )
+    if message.unknown_ends >= UNKNOWN_ENDS_UNTIL_HELD:
+        return (
+            f"It is held because {message.unknown_ends} times in a row it was handed over and no clear answer came: "
+            f"it may have arrived {message.unknown_ends} times. The last end: {_on_one_line(message.last_reply)} "
+            "Ask a recipient whether it came; then cancel it, or release it to send it once more."
         )
     return f"It was put on hold{_by_whom(message, Action.Verb.HELD)}, and waits until a person releases or cancels it."
 

@@ -33,6 +33,7 @@ CHANGED = (
     "finished_at",
     "attempt_count",
     "lost_claims",
+    "unknown_ends",
     "last_reply",
     "outcomes",
     "possible_duplicate",

@@ -43,6 +43,11 @@ def random_faults(seed: int) -> Callable[[str], Fault | None]:
     return lambda point: dice.choice(POINTS.get(point, ANY)) if dice.random() < RATE else None
 
 
+def hang_up_after_each_mail(point: str) -> Fault | None:
+    """Take every mail, and never say so."""
+    return Fault.DROP if point == "ACCEPTED" else None
+
+
 class Relay(socketserver.ThreadingTCPServer):
     """Accept mail on a free port; `fault_at(point)` says what goes wrong there, if anything."""
 

@@ -7,7 +7,7 @@ from functools import cached_property
 from statistics import median
 
 from flasky.mail.drill.points import POINTS
-from flasky.mail.models import OutboxMessage, State
+from flasky.mail.models import UNKNOWN_ENDS_UNTIL_HELD, OutboxMessage, State
 
 
 @dataclass
@@ -55,8 +55,17 @@ class Report:
         return self.threads * len(self.kills) + self.unanswered
 
     @property
+    def most_copies(self) -> int:
+        return max(self.accepted.values(), default=0)
+
+    @property
     def complaints(self) -> list[str]:
         complaints = self.lost + self.unmarked
+        if self.most_copies > UNKNOWN_ENDS_UNTIL_HELD:
+            complaints.append(
+                f"One message was accepted {self.most_copies} times; it should have been held after "
+                f"{UNKNOWN_ENDS_UNTIL_HELD} ends in doubt."
+            )
         if self.duplicates > self.duplicates_allowed:
             complaints.append(
                 f"{self.duplicates} duplicates: one for each thread of a killed worker and one for each of the "
@@ -72,9 +81,10 @@ class Report:
         rows = {f"Killed {label}": self.kills.count(label) for label in POINTS} | {
             "Messages stored": len(self.stored),
             "Accepted by the relay": accepted,
-            "Kept on hold after three deaths": f"{len(held)}, of them not accepted {unaccepted}",
+            "Kept on hold": f"{len(held)}, of them not accepted {unaccepted}",
             "Lost": len(self.lost),
             "Duplicates": f"{self.duplicates} of at most {self.duplicates_allowed}",
+            "Most copies of one message": self.most_copies,
             "Marked as possible duplicates": marked,
             "Duplicates without a mark": len(self.unmarked),
             "Time to recover": self._time_to_recover(),

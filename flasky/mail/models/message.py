@@ -18,6 +18,7 @@ from flasky.mail.models.states import FINISHED, Door, Priority, State
 from flasky.mail.models.tally import Tally
 
 LOST_CLAIMS_UNTIL_HELD = 3
+UNKNOWN_ENDS_UNTIL_HELD = 5  # so many copies may have arrived
 CLAIM_SIZE = 1_000_000  # bytes of content in one claim, so that large mails are not all in memory at once
 BATCH = 1000  # messages in one short transaction: others must be able to write in between
 MOST_COMPARED = 1000  # messages in one look for the one that has waited longest
@@ -237,8 +238,8 @@ def _accepted(outcomes: dict[str, Any]) -> dict[str, Any]:
 
 def _fresh() -> dict[str, Any]:
     """Return the fields of a message that a person has queued again: due now, its age counted from now."""
-    now = timezone.now()
-    return {"state": State.QUEUED, "queued_at": now, "next_attempt_at": now, "finished_at": None, "lost_claims": 0}
+    now, ends = timezone.now(), {"finished_at": None, "lost_claims": 0, "unknown_ends": 0}
+    return {"state": State.QUEUED, "queued_at": now, "next_attempt_at": now} | ends
 
 
 class OutboxMessage(models.Model):
@@ -255,6 +256,7 @@ class OutboxMessage(models.Model):
     claimed_by = models.CharField(max_length=255, blank=True)  # host, process, thread
     lease_expires_at = models.DateTimeField(null=True, blank=True)
     lost_claims = models.PositiveSmallIntegerField(default=0)  # in a row, whose holders were not heard of again
+    unknown_ends = models.PositiveSmallIntegerField(default=0, db_default=0)  # attempts in a row, lost claims too
     attempt_count = models.PositiveIntegerField("attempts", default=0)
     last_reply = models.TextField(blank=True)
     possible_duplicate = models.BooleanField(default=False)
@@ -323,13 +325,17 @@ class OutboxMessage(models.Model):
         It may have been on the wire. A message that takes its holder down again and again is held.
         """
         lost_claims, holder = self.lost_claims + 1, self.claimed_by or "an unknown process"
+        unknown_ends = self.unknown_ends + 1
         reply = f"Nothing was heard of {holder} after it had claimed the message; it may have been handed over."
         state = State.QUEUED
         if lost_claims >= LOST_CLAIMS_UNTIL_HELD:
             state, reply = State.HELD, f"{reply} This happened {lost_claims} times: held until a person decides."
+        elif unknown_ends >= UNKNOWN_ENDS_UNTIL_HELD:
+            state, reply = State.HELD, f"{reply} {unknown_ends} attempts ended in doubt: held until a person decides."
         self.possible_duplicate = True
         with transaction.atomic(using=self._state.db):
-            taken = self._give_back(expired=True, counted=True, state=state, last_reply=reply, lost_claims=lost_claims)
+            changes = {"state": state, "last_reply": reply, "lost_claims": lost_claims, "unknown_ends": unknown_ends}
+            taken = self._give_back(expired=True, counted=True, **changes)
             if taken:
                 self.attempts.create(outcome=Attempt.Outcome.UNKNOWN, reply=reply, worker=self.claimed_by)
                 Tally.objects.using(self._state.db).count_unknown(is_retry=self.attempt_count > 1)

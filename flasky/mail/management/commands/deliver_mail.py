@@ -127,16 +127,17 @@ class Command(BaseCommand):
     def report(self, states: Counter[str]) -> None:
         waiting = OutboxMessage.objects.filter(state__in=(State.QUEUED, State.SENDING)).count()
         self.stdout.write(
-            f"{states[State.SENT]} sent, {states[State.QUEUED]} to be tried again, {states[State.FAILED]} failed; "
-            f"{waiting} waiting."
+            f"{states[State.SENT]} sent, {states[State.QUEUED]} to be tried again, {states[State.FAILED]} failed"
+            f"{f', {states[State.HELD]} held' if states[State.HELD] else ''}; {waiting} waiting."
         )
         if self.signal:
             name = signal.Signals(self.signal).name
             raise CommandError(f"Stopped by {name}; what waits stays in the outbox.", returncode=128 + self.signal)
         if self.trouble:
             raise CommandError(f"{self.trouble} Nothing is lost: the mail waits in the outbox.")
-        if left := what_is_left(states[State.FAILED]):
-            again = " The admin shows why; manage.py requeue_mail tries again." if states[State.FAILED] else ""
+        if left := what_is_left(states[State.FAILED], states[State.HELD]):
+            stuck = states[State.FAILED] or states[State.HELD]
+            again = " The admin shows why; manage.py requeue_mail tries again." if stuck else ""
             raise CommandError(f"Not everything is delivered: {', '.join(left)}.{again}")
 
 
@@ -150,11 +151,13 @@ def states_of_what_was_tried_after(last_attempt: int) -> Counter[str]:
     return Counter(dict(tried.values_list("message_id", "message__state")).values())
 
 
-def what_is_left(failed: int) -> list[str]:
+def what_is_left(failed: int, held: int) -> list[str]:
     now = timezone.now()
     queued = OutboxMessage.objects.filter(state=State.QUEUED, queued_at__lte=now)  # what is meant for later is not left
     due, first_later = queued.filter(next_attempt_at__lte=now).count(), queued.next_attempt_after(now)
     left = [f"{failed} refused for good"] if failed else []
+    if held:
+        left.append(f"{held} held until a person decides")
     if due:
         left.append(f"{due} still due")
     if first_later:

@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from flasky.mail.drill.conductor import Conductor, Plan
-from flasky.mail.drill.relay import Relay, random_faults, running
+from flasky.mail.drill.relay import Relay, hang_up_after_each_mail, random_faults, running
 from flasky.mail.drill.report import Report
 from flasky.mail.drill.scratch import NoScratchDatabase, scratch_database
 from flasky.mail.models import OutboxMessage
@@ -41,6 +41,11 @@ class Command(BaseCommand):
             default="threads",
             help="how they deliver, as MAIL_DISPATCHER says; none: with manage.py deliver_mail --loop (threads)",
         )
+        parser.add_argument(
+            "--hang-up",
+            action="store_true",
+            help="the relay takes every mail and hangs up without a reply: each is held after some copies",
+        )
         parser.add_argument("--seed", type=int, help="repeat the choices of an earlier drill")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -50,10 +55,11 @@ class Command(BaseCommand):
         kills, workers, threads = options["kills"], options["workers"], options["threads"]
         messages = options["messages"] or 10 * kills
         plan = Plan(kills, messages, workers, threads, seed, options["verbosity"], options["dispatcher"])
+        faults = hang_up_after_each_mail if options["hang_up"] else random_faults(seed)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self.interrupt)
         try:
-            self.drill(plan)
+            self.drill(plan, Relay(faults))
         except NoScratchDatabase as error:
             raise CommandError(str(error)) from None
         except KeyboardInterrupt:
@@ -63,11 +69,11 @@ class Command(BaseCommand):
         self.interrupted = True  # what is raised while an object is cleared away, Python only prints
         raise KeyboardInterrupt
 
-    def drill(self, plan: Plan) -> None:
+    def drill(self, plan: Plan, relay: Relay) -> None:
         self.stdout.write(f"{plan.kills} kills, {plan.workers} workers with {plan.threads} threads, seed {plan.seed}")
         if plan.dispatcher == "celery" and find_spec("celery") is None:
             raise CommandError("Celery is not installed: pip install -r requirements-celery.txt")
-        with scratch_database(), running(Relay(random_faults(plan.seed))) as relay:
+        with scratch_database(), running(relay):
             conductor = Conductor(plan, relay, self.show)
             conductor.run()
             report = Report(
