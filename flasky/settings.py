@@ -192,12 +192,10 @@ SECURE_HSTS_SECONDS = 30 * 24 * 3600 if HTTPS else 0
 # Other host names and the browsers' preload lists are the domain owner's decision, not one application's.
 # MariaDB and MySQL have no partial indexes; there a look for possible duplicates reads more rows.
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021", "models.W037"]
-# Like Flask: signed, in the browser, until it is closed. Nothing to store, nothing to clean up.
-SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"
+# In the database, where logging out ends every copy; a cache of each process for itself would keep them alive.
+SESSION_ENGINE = "accounts.sessions"
 SESSION_EXPIRE_AT_BROWSER_CLOSE = True
-SESSION_COOKIE_AGE = (
-    24 * 3600
-)  # s; what is not stored cannot be revoked: a stolen cookie ends here, or with the password
+SESSION_COOKIE_AGE = 24 * 3600  # s from the log-in; the visitor's cookie (flasky/visitor.py) is as old at most
 X_FRAME_OPTIONS = "DENY"
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {

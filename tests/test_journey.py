@@ -70,6 +70,23 @@ def test_a_user_added_in_the_admin_becomes_a_mail(site, smtp_server):
     assert "admin@example.com" in outbox
 
 
+def test_who_logs_out_of_one_process_is_logged_out_of_all_and_so_is_a_thief(tmp_path):
+    with Site(tmp_path, workers=3) as site:
+        site.manage(
+            "createsuperuser", "--noinput", "--username", "boss", "--email", "", DJANGO_SUPERUSER_PASSWORD=PASSWORD
+        )
+        boss, thief = Visitor(site), Visitor(site)
+        boss.post("/admin/login/?next=/admin/", username="boss", password=PASSWORD)
+        thief.session.cookies.update(boss.session.cookies)
+        looks = ["/admin/"] * 20  # each process is asked
+        assert {bool(thief.get(look).history) for look in looks} == {False}
+        assert thief.submit("Eve").status_code == 200
+        token = boss.session.cookies["csrftoken"]
+        boss.session.post(f"{site.url}/admin/logout/", {"csrfmiddlewaretoken": token})
+        assert {thief.get(look).url for look in looks} == {f"{site.url}/admin/login/?next=/admin/"}
+        assert site.count("Session") == 0
+
+
 def test_sendtestemail_sends_now_and_through_the_outbox(site, smtp_server):
     printed = site.manage("sendtestemail", "ann@example.com", "--template", "mail/new_user")
     assert "accepted: 250 2.0.0 Queued as 1" in printed

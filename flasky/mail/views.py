@@ -9,11 +9,13 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
+from django.views.decorators.vary import vary_on_cookie
 
 from flasky.mail.fate import fate_of
 from flasky.mail.list_pages import charts_context, list_context
 from flasky.mail.message_pages import attachment_response, eml_response, html_response, message_context
 from flasky.mail.models import OutboxMessage
+from flasky.visitor import visitor_of
 
 View = Callable[..., Any]
 
@@ -29,9 +31,10 @@ def debug_only(view: View) -> View:
 
 
 @debug_only
+@vary_on_cookie
 @require_safe
 def mailbox(request: HttpRequest) -> HttpResponse:
-    fate = fate_of(request.session.get("cause", ""))
+    fate = fate_of(visitor_of(request).cause)
     context = {**list_context(request, address), "last_post": address("message", fate.pk) if fate else ""}
     return render(request, "mailbox/list.html", context)
 

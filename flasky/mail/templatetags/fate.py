@@ -1,4 +1,4 @@
-"""{% fate_of request.session.cause as fate %}"""
+"""{% fate_of visitor.cause as fate %}"""
 
 from django import template
 
