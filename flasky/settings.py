@@ -183,6 +183,7 @@ if not SECRET_KEY:
     )
     sys.exit(3)  # the code at which gunicorn stops instead of starting its worker again and again
 
+SECRET_KEY_FALLBACKS = read("SECRET_KEY_FALLBACKS", [], comma_separated)  # of before; they sign nothing any more
 HTTPS = read("HTTPS", not DEBUG, switch)
 ALLOWED_HOSTS = read("ALLOWED_HOSTS", [], comma_separated)
 CSRF_TRUSTED_ORIGINS = read("CSRF_TRUSTED_ORIGINS", [], comma_separated)

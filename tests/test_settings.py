@@ -123,6 +123,11 @@ def test_anymails_settings_come_from_the_environment(values):
     assert anymail == {"MAILGUN_API_KEY": "key", "IGNORE_RECIPIENT_STATUS": True, "REQUESTS_TIMEOUT": 30}
 
 
+@pytest.mark.parametrize(("text", "keys"), [("", []), ("old", ["old"]), ("old, older ,", ["old", "older"])])
+def test_the_secret_keys_of_before_are_separated_by_commas(values, text, keys):
+    assert values("SECRET_KEY_FALLBACKS", SECRET_KEY_FALLBACKS=text) == [keys]
+
+
 def logged(run, **variables):
     script = "import django, logging; django.setup(); logging.getLogger('x').warning('To %s', 'ann@example.com')"
     return run("-c", script, SECRET_KEY="x", **variables).stderr
