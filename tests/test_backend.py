@@ -3,9 +3,10 @@
 from datetime import datetime, timedelta
 
 import pytest
+from anymail.message import AnymailMessage
 from django.core import mail
-from django.core.mail import EmailMessage, mail_admins, send_mail
-from django.db import DatabaseError, connection, transaction
+from django.core.mail import EmailMessage, mail_admins, send_mail, send_mass_mail
+from django.db import DatabaseError, OperationalError, connection, transaction
 from django.db.transaction import TransactionManagementError
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -116,9 +117,91 @@ def test_a_batch_that_fails_halfway_leaves_nothing(second_fails, wakes):
 
 def test_a_failure_that_is_to_be_silent_leaves_the_callers_transaction_usable(second_fails):
     with transaction.atomic():
-        assert OutboxEmailBackend(fail_silently=True).send_messages([an_email("One"), an_email("Two")]) == 0
+        assert OutboxEmailBackend(fail_silently=True).send_messages([an_email("One"), an_email("Two")]) == 1
         an_email("Three").send()
-    assert [message.subject for message in OutboxMessage.objects.all()] == ["Three"]
+    assert stored_subjects() == ["One", "Three"]
+
+
+def stored_subjects():
+    return list(OutboxMessage.objects.order_by("pk").values_list("subject", flat=True))
+
+
+@pytest.mark.parametrize("wrong", ["no-domain", "two@@example.com", "Ann <>", "b@example.com\nBcc: c@example.com"])
+def test_one_bad_address_of_500_takes_no_other_mail_along(caplog, wrong):
+    mails = [(f"To {number}", "Hello", "a@example.com", [f"b{number}@example.com"]) for number in range(500)]
+    mails[7] = ("Bad", "Hello", "a@example.com", [wrong])
+    assert send_mass_mail(mails, fail_silently=True) == 499
+    assert OutboxMessage.objects.count() == 499
+    assert not OutboxMessage.objects.filter(subject="Bad").exists()
+    assert "Mail number 8 of these could not be stored and is lost" in caplog.text
+
+
+class BrokenEmail(EmailMessage):
+    def message(self, **options):
+        raise RuntimeError("the template of the footer is gone")
+
+
+class StrangeEmail(EmailMessage):
+    def recipients(self):
+        raise RuntimeError("the list of subscribers is gone")
+
+
+def test_an_email_class_that_fails_takes_no_other_mail_along(caplog):
+    unknown_priority = an_email("Three")
+    unknown_priority.priority = "high"
+    broken, strange = (kind("?", "Hello", "a@example.com", ["b@example.com"]) for kind in (BrokenEmail, StrangeEmail))
+    batch = [an_email("One"), broken, strange, unknown_priority, an_email("Four")]
+    assert OutboxEmailBackend(fail_silently=True).send_messages(batch) == 2
+    assert stored_subjects() == ["One", "Four"]
+    assert "the template of the footer is gone" in caplog.text
+    assert not hasattr(broken, "outbox_message")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_one_mail_that_the_database_refuses_takes_no_other_along(wakes, caplog):
+    def refuse(execute, sql, parameters, many, context):
+        if sql.startswith("INSERT") and "Two" in parameters:
+            raise DatabaseError("invalid byte sequence")
+        return execute(sql, parameters, many, context)
+
+    emails = [an_email(subject) for subject in ("One", "Two", "Three")]
+    with connection.execute_wrapper(refuse):
+        assert OutboxEmailBackend(fail_silently=True).send_messages(emails) == 2
+    assert stored_subjects() == ["One", "Three"]
+    assert [hasattr(email, "outbox_message") for email in emails] == [True, False, True]
+    assert "Mail number 2 of these could not be stored and is lost" in caplog.text
+    assert wakes == [1, 2]
+
+
+def test_a_database_that_takes_nothing_is_not_asked_500_times(caplog):
+    asked = []
+
+    def fail(execute, sql, parameters, many, context):
+        if sql.startswith("INSERT"):
+            asked.append(sql)
+            raise OperationalError("database is locked")
+        return execute(sql, parameters, many, context)
+
+    with connection.execute_wrapper(fail):
+        assert OutboxEmailBackend(fail_silently=True).send_messages([an_email() for _ in range(500)]) == 0
+    assert len(asked) == 3
+    assert "498 more mail(s) are lost" in caplog.text
+
+
+def test_an_email_that_was_not_stored_has_no_message(second_fails):
+    emails = [an_email("One"), an_email("Two")]
+    with pytest.raises(DatabaseError), transaction.atomic():
+        OutboxEmailBackend().send_messages(emails)
+    assert not any(hasattr(email, "outbox_message") for email in emails)
+
+
+def test_anymails_own_message_is_stored_with_the_options_that_are_set():
+    assert AnymailMessage("S", "B", "a@x.example", ["b@x.example"]).send() == 1
+    assert OutboxMessage.objects.get().provider_options == {}
+    moment = timezone.now() + timedelta(days=1)
+    AnymailMessage("S", "B", "a@x.example", ["b@x.example"], tags=["welcome"], track_opens=False, send_at=moment).send()
+    message = OutboxMessage.objects.get(queued_at=moment)
+    assert message.provider_options == {"tags": ["welcome"], "track_opens": False}
 
 
 def test_another_failure_ends_the_callers_transaction_as_that_of_any_save_does(second_fails):

@@ -7,9 +7,11 @@ from email.message import MIMEPart
 from email.utils import parseaddr
 
 import pytest
+from anymail.utils import UNSET
 from django.core.mail import EmailMessage, EmailMultiAlternatives
 from django.core.mail.message import EmailAlternative
 from django.utils.functional import lazystr
+from django.utils.translation import gettext_lazy, override
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -155,6 +157,38 @@ def test_provider_options_survive():
 def test_a_provider_option_that_is_no_json_is_refused_by_name():
     email = an_email()
     email.metadata = {"day": datetime(2026, 11, 22, tzinfo=timezone.utc)}
+    with pytest.raises(ValueError, match="metadata cannot be kept"):
+        wire.compose(email)
+
+
+def test_what_anymail_calls_unset_is_left_out_wherever_it_stands():
+    email = an_email()
+    email.tags, email.metadata = ["a", UNSET], {"id": 7, "campaign": UNSET, "note": None, "inner": {"a": UNSET}}
+    email.template_id = email.merge_data = UNSET
+    assert wire.compose(email)["provider_options"] == {"tags": ["a"], "metadata": {"id": 7, "note": None, "inner": {}}}
+
+
+class NewsletterEmail(EmailMessage):
+    tags = ("newsletter",)
+
+
+def test_an_option_of_the_emails_class_is_kept_as_anymail_would_read_it():
+    fields = wire.compose(NewsletterEmail("Hi", "Hello", "a@example.com", ["b@example.com"]))
+    assert fields["provider_options"] == {"tags": ["newsletter"]}
+
+
+def test_lazy_texts_in_options_are_read_in_the_language_of_the_moment():
+    email = an_email()
+    email.tags, email.metadata = [gettext_lazy("Yes")], {gettext_lazy("No"): {"answer": gettext_lazy("Yes")}}
+    email.template_id = gettext_lazy("Yes")
+    with override("de"):
+        options = wire.compose(email)["provider_options"]
+    assert options == {"tags": ["Ja"], "metadata": {"Nein": {"answer": "Ja"}}, "template_id": "Ja"}
+
+
+def test_a_number_that_no_json_has_is_refused_by_the_options_name():
+    email = an_email()
+    email.metadata = {"ratio": float("nan")}
     with pytest.raises(ValueError, match="metadata cannot be kept"):
         wire.compose(email)
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from django.core.mail import EmailMessage
 from django.core.mail.backends.base import BaseEmailBackend
-from django.db import connections, router, transaction
+from django.db import Error as DatabaseFailure
+from django.db import InterfaceError, OperationalError, connections, router, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils import timezone
 
@@ -16,9 +17,13 @@ from flasky.mail import dispatchers
 from flasky.mail.models import FurtherRecipient, OutboxMessage, Priority
 from flasky.mail.origin import origin
 from flasky.mail.statements import insert, insert_many
-from flasky.mail.wire import compose
+from flasky.mail.wire import attribute, compose
 
 logger = logging.getLogger(__name__)
+
+Composed = tuple[EmailMessage, OutboxMessage]
+LOST = "Mail number %d of these could not be stored and is lost."
+TROUBLE = (OperationalError, InterfaceError, transaction.TransactionManagementError)  # not of one row, as a rule
 
 
 class OutboxEmailBackend(BaseEmailBackend):
@@ -31,34 +36,68 @@ class OutboxEmailBackend(BaseEmailBackend):
     def send_messages(self, email_messages: Sequence[EmailMessage]) -> int:
         """Store the emails, all or none, and return their number; each gets its row as `outbox_message`.
 
-        Raise ValueError if one cannot be kept faithfully. With `fail_silently` a failure is only logged, as Django's
-        error report by mail needs it: without a database there is no outbox either, and the page must still come.
+        Raise ValueError if one cannot be kept faithfully. With `fail_silently` that one is logged and skipped, and a
+        failing database is only logged too, as Django's error report by mail needs it: without a database there is no
+        outbox either, and the page must still come.
         """
+        composed = self._composed(email_messages)
         try:
-            return self._store(email_messages)
-        except Exception:
+            return _store(composed, savepoint=self.fail_silently)
+        except Exception as error:
             if not self.fail_silently:
                 raise
-            logger.exception("%d mail(s) could not be stored and are lost.", len(email_messages))
-            return 0
+            if len(composed) < 2 or not isinstance(error, DatabaseFailure):
+                logger.exception("%d mail(s) could not be stored and are lost.", len(composed))
+                return 0
+        return _store_one_by_one(composed)
 
-    def _store(self, email_messages: Sequence[EmailMessage]) -> int:
-        emails = [email for email in email_messages if email.recipients()]
-        # Composed before the transaction: SQLite would keep all other writers waiting meanwhile.
-        where = origin() if emails else {}
-        messages = [OutboxMessage(**turn_of(email), **compose(email), **where) for email in emails]
-        using = router.db_for_write(OutboxMessage)
-        connection = connections[using]
-        # One INSERT is a transaction by itself; BEGIN and COMMIT would be two more journeys to the database.
-        is_atomic = sum(len(message.recipients) for message in messages) < 2 and connection.get_autocommit()
-        # As with any save(), a database error dooms the caller's transaction, but not if he wants to hear of none.
-        with nullcontext() if is_atomic else transaction.atomic(using=using, savepoint=self.fail_silently):
-            for email, message in zip(emails, messages, strict=True):
-                insert_message(message, connection)
-                email.outbox_message = message  # type: ignore[attr-defined]
-            if messages:
-                _wake_after_commit(connection)
-        return len(messages)
+    def _composed(self, email_messages: Sequence[EmailMessage]) -> list[Composed]:
+        """Return each email that is to anybody, with the message that keeps it."""
+        composed, where = [], None
+        for number, email in enumerate(email_messages, 1):
+            try:
+                if email.recipients():
+                    where = where or origin()
+                    composed.append((email, OutboxMessage(**turn_of(email), **compose(email), **where)))
+            except Exception:
+                if not self.fail_silently:
+                    raise
+                logger.exception(LOST, number)
+        return composed
+
+
+def _store(composed: Sequence[Composed], savepoint: bool) -> int:
+    """Insert the messages in one transaction. All were composed before: SQLite would keep other writers waiting."""
+    using = router.db_for_write(OutboxMessage)
+    connection = connections[using]
+    # One INSERT is a transaction by itself; BEGIN and COMMIT would be two more journeys to the database.
+    is_atomic = sum(len(message.recipients) for _, message in composed) < 2 and connection.get_autocommit()
+    # As with any save(), a database error dooms the caller's transaction, but not if he wants to hear of none.
+    with nullcontext() if is_atomic else transaction.atomic(using=using, savepoint=savepoint):
+        for _, message in composed:
+            insert_message(message, connection)
+        if composed:
+            _wake_after_commit(connection)
+    for email, message in composed:
+        email.outbox_message = message  # type: ignore[attr-defined]
+    return len(composed)
+
+
+def _store_one_by_one(composed: Sequence[Composed]) -> int:
+    """Insert each message by itself and return their number, without those that the database refuses."""
+    stored = failures = 0
+    for number, pair in enumerate(composed, 1):
+        try:
+            stored += _store([pair], savepoint=True)
+            failures = 0
+        except Exception as error:
+            logger.exception(LOST, number)
+            # One may be too long for the server. Two in a row are its own trouble, and each waits for a timeout.
+            failures = failures + 1 if isinstance(error, TROUBLE) else 0
+            if failures > 1:
+                logger.error("The database takes none: %d more mail(s) are lost.", len(composed) - number)
+                break
+    return stored
 
 
 def turn_of(email: EmailMessage) -> dict[str, Any]:
@@ -69,7 +108,7 @@ def turn_of(email: EmailMessage) -> dict[str, Any]:
     priority = getattr(email, "priority", Priority.NORMAL)
     if priority not in Priority.values:
         raise ValueError(f"The email's priority is {priority!r}; it must be {', '.join(Priority.values)}.")
-    send_at = getattr(email, "send_at", None)
+    send_at = attribute(email, "send_at")
     if send_at is None:
         return {"priority": str(priority)}
     if not isinstance(send_at, datetime) or timezone.is_naive(send_at):

@@ -4,7 +4,8 @@ import copy
 import json
 import re
 import secrets
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Mapping
 from email import message_from_bytes, policy
 from email.generator import BytesGenerator
 from email.message import EmailMessage as ParsedEmail
@@ -16,6 +17,7 @@ from typing import Any
 from django.conf import settings
 from django.core.mail import EmailMessage, EmailMultiAlternatives
 from django.utils import timezone
+from django.utils.functional import Promise
 
 from flasky.mail.headers import encoded_address, header_line
 from flasky.mailers import LineBreakInHeader, attachable
@@ -93,7 +95,7 @@ def with_fixed_identity(email: EmailMessage) -> EmailMessage:
         headers["Message-ID"] = make_msgid(domain=domain or "localhost")
     if "date" not in given:
         # A mail for later must not be sorted among those of the day when it was stored.
-        date = max(now := timezone.now(), getattr(email, "send_at", None) or now)
+        date = max(now := timezone.now(), attribute(email, "send_at") or now)
         headers["Date"] = format_datetime(timezone.localtime(date) if settings.EMAIL_USE_LOCALTIME else date)
     fixed = copy.copy(email)
     fixed.extra_headers = headers
@@ -195,14 +197,37 @@ def envelope_address(address: str, encoding: Any = None) -> str:
 def provider_options(email: EmailMessage) -> dict[str, Any]:
     options = {}
     for name in PROVIDER_OPTIONS:
-        value = vars(email).get(name)
+        value = attribute(email, name)
         if value is None:
             continue
         try:
-            options[name] = json.loads(json.dumps(value))
-        except TypeError as error:
+            options[name] = json.loads(json.dumps(plain(value), allow_nan=False))  # no database's JSON has a NaN
+        except (TypeError, ValueError) as error:
             raise ValueError(f"The email's {name} cannot be kept in the outbox: {error}.") from error
     return options
+
+
+def attribute(email: EmailMessage, name: str) -> Any:
+    """Return the value that Anymail reads, or None if it is not given."""
+    value = getattr(email, name, None)
+    return None if is_unset(value) else value
+
+
+def is_unset(value: Any) -> bool:
+    """Tell whether it is what Anymail's own message classes have in the place of an option that is not given."""
+    anymail = sys.modules.get("anymail.utils")  # whoever has not imported it has none of its values either
+    return anymail is not None and value is anymail.UNSET
+
+
+def plain(value: Any) -> Any:
+    """Return an option's value with lazy texts as they read now, and without what is unset."""
+    if isinstance(value, Promise):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {plain(key): plain(inner) for key, inner in value.items() if not is_unset(inner)}
+    if isinstance(value, (list, tuple)):
+        return [plain(inner) for inner in value if not is_unset(inner)]
+    return value
 
 
 class StoredEmail(EmailMultiAlternatives):
