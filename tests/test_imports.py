@@ -40,9 +40,17 @@ ALLOWED = {
         "flasky.mail.leases",
         "flasky.mail.seats",
         "flasky.mail.transports.base",
+        "flasky.mail.transports.own_smtp",
         "flasky.mail.transports.smtp",
         "flasky.mail.trouble",
         "flasky.mailers",
+    },
+    "flasky.mail.transports.own_smtp": {
+        "flasky.mail.replies",
+        "flasky.mail.transports.base",
+        "flasky.mail.transports.smtp",
+        "flasky.mail.trouble",
+        "flasky.mail.wire",
     },
     "flasky.mail.transports.base": {
         "flasky.mail.replies",

@@ -10,6 +10,7 @@ from email import message_from_bytes, policy
 from email.generator import BytesGenerator
 from email.message import EmailMessage as ParsedEmail
 from email.message import Message, MIMEPart
+from email.policy import compat32
 from email.utils import format_datetime, make_msgid, parseaddr
 from io import BytesIO
 from typing import Any
@@ -230,14 +231,22 @@ def plain(value: Any) -> Any:
     return value
 
 
+class StoredMessage(Message):
+    """What a backend writes out. That of Django 5.2 names the ends of lines, later ones name a policy before."""
+
+    def as_bytes(self, unixfrom: bool = False, policy: Any = None, linesep: str | None = None) -> bytes:
+        policy = policy or self.policy
+        return super().as_bytes(unixfrom, policy.clone(linesep=linesep) if linesep else policy)
+
+
 class StoredEmail(EmailMultiAlternatives):
     """An email made from its wire form, for transports that take emails instead of bytes."""
 
     content: bytes
 
-    def message(self, **options: Any) -> Any:
+    def message(self, *, policy: Any = compat32) -> Any:
         """Return what was stored, unchanged, not built anew from the attributes."""
-        return message_from_bytes(self.content)
+        return message_from_bytes(self.content, StoredMessage, policy=compat32.clone(linesep=policy.linesep))
 
 
 def rebuild(

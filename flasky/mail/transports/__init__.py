@@ -4,6 +4,7 @@ import contextlib
 import os
 import threading
 from collections.abc import Iterator
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
@@ -13,6 +14,7 @@ from flasky.mail import seats
 from flasky.mail.leases import Keeper
 from flasky.mail.seats import NoSeat
 from flasky.mail.transports.base import KEEP_SEAT, Server, Transport
+from flasky.mail.transports.own_smtp import OwnSmtpTransport, sends_as_django_does
 from flasky.mail.transports.smtp import SmtpTransport
 from flasky.mail.trouble import TransportUnavailable
 from flasky.mailers import new_backend
@@ -31,8 +33,13 @@ __all__ = [
 
 
 def new_transport() -> Transport:
-    backend = new_backend()
-    return SmtpTransport(backend) if isinstance(backend, SmtpEmailBackend) else Transport(backend)
+    return _transport(new_backend())
+
+
+def _transport(backend: Any) -> Transport:
+    if sends_as_django_does(backend):
+        return SmtpTransport(backend)
+    return OwnSmtpTransport(backend) if isinstance(backend, SmtpEmailBackend) else Transport(backend)
 
 
 _kept: list[Transport] = []
@@ -51,6 +58,7 @@ def borrow(limited: bool = True) -> Iterator[Transport]:
         if limited and not transport.seat:
             _seat(transport)
         transport.open()
+        transport = _with_its_own_connection(transport)
         with _keeping:
             _lent.add(transport)
         yield transport
@@ -66,6 +74,14 @@ def borrow(limited: bool = True) -> Iterator[Transport]:
     finally:
         with _keeping:
             _lent.discard(transport)
+
+
+def _with_its_own_connection(transport: Transport) -> Transport:
+    """Return the transport, or another one if its backend has opened a connection that sends in a way of its own."""
+    if isinstance(transport, SmtpTransport) and not sends_as_django_does(transport.backend):
+        seat, transport = transport.seat, _transport(transport.backend)
+        transport.seat = seat
+    return transport
 
 
 def _seat(transport: Transport) -> None:

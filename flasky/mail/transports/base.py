@@ -38,6 +38,8 @@ class Transport:
 
     def __init__(self, backend: Any) -> None:
         self.backend = backend
+        if getattr(backend, "fail_silently", False):
+            backend.fail_silently = False  # whoever delivers must hear of it, or the mail is lost
         self.mails = 0
         self.idle_since = time.monotonic()
         self.aborted = False
@@ -64,8 +66,8 @@ class Transport:
         return is_new
 
     def close(self) -> None:
-        # Whatever goes wrong while hanging up, the mails before were answered.
-        with contextlib.suppress(OSError, smtplib.SMTPException):
+        # Whatever goes wrong while hanging up, and each library has errors of its own: the mails before were answered.
+        with contextlib.suppress(Exception):
             self.backend.close()
 
     def abort(self) -> None:

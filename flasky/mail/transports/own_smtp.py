@@ -1,0 +1,226 @@
+"""Use somebody's own SMTP backend as it is, and find out what became of the mail."""
+
+import contextlib
+import inspect
+import logging
+import re
+import smtplib
+import socket
+import time
+from collections.abc import Callable
+from typing import Any
+
+from django.core.mail.backends.smtp import EmailBackend as SmtpEmailBackend
+
+from flasky.mail.replies import Reply, Verdict
+from flasky.mail.transports.base import CROWDED, Server, Transport
+from flasky.mail.transports.smtp import QUIT_TIMEOUT, SmtpTransport
+from flasky.mail.trouble import TransportUnavailable, advise, explain
+from flasky.mail.wire import rebuild
+
+logger = logging.getLogger(__name__)
+
+# What somebody may do in a way of their own, and each mail is still sent as Django, or smtplib, sends it.
+CONNECTING = {"open", "close", "_close_connection"}
+SMTPLIB_CONNECTING = {"connect", "_get_socket", "starttls", "ehlo", "helo", "ehlo_or_helo_if_needed", "close", "quit"}
+SMTPLIB_CONNECTING |= {"login", "auth", "auth_cram_md5", "auth_login", "auth_plain", "set_debuglevel", "_print_debug"}
+
+TEXT_FOLLOWS = re.compile(rb"(DATA|BDAT)\b", re.IGNORECASE)
+
+
+def sends_as_django_does(backend: Any) -> bool:
+    """Tell whether nothing about sending is changed in Django's SMTP backend, nor in the connection that it uses.
+
+    Which connection that will be is sometimes known only when it is open.
+    """
+    if not isinstance(backend, SmtpEmailBackend) or _changes(backend, SmtpEmailBackend, CONNECTING):
+        return False
+    if backend.connection is not None:
+        connection: Any = backend.connection
+        is_smtplibs = isinstance(connection, smtplib.SMTP)
+    else:
+        connection = backend.connection_class
+        if not isinstance(connection, type):  # a function
+            return True
+        is_smtplibs = issubclass(connection, smtplib.SMTP)
+    return is_smtplibs and not _changes(connection, smtplib.SMTP, SMTPLIB_CONNECTING)
+
+
+def _changes(changed: Any, original: type, allowed: set[str]) -> bool:
+    """Tell whether a class or an instance has other methods than the original, but for those that are allowed."""
+    names = {name for name in dir(original) if not name.startswith("__") and name not in allowed}
+    methods = {name: inspect.getattr_static(original, name) for name in names | {"__getattribute__"}}
+    return any(
+        callable(method) and inspect.getattr_static(changed, name, None) is not method
+        for name, method in methods.items()
+    )
+
+
+class OwnSmtpTransport(Transport):
+    """Hand messages to an SMTP backend that sends in a way of its own.
+
+    Django's part of it drops the refusal of some of several recipients, and its errors do not say whether the text had
+    left. So we listen: to the replies to RCPT, and for the DATA after which the server may have the mail.
+    """
+
+    def __init__(self, backend: Any) -> None:
+        super().__init__(backend)
+        self._heard: dict[str, Reply] = {}  # by the address that RCPT named
+        self._has_spoken = False
+        self._texts = 0  # for how many DATA was said
+        self._listen(backend.connection)
+        opened = backend.open
+
+        def open_and_listen() -> Any:
+            is_new = opened()
+            self._listen(backend.connection)
+            return is_new
+
+        backend.open = open_and_listen  # send_messages() may open one, too
+
+    @property
+    def server(self) -> Server:
+        return SmtpTransport(self.backend).server
+
+    def _listen(self, smtp: Any) -> None:
+        if isinstance(smtp, smtplib.SMTP) and not hasattr(smtp, "outbox_listens"):
+            vars(smtp).update(
+                send=self._noting_what_is_said(smtp.send),
+                rcpt=self._noting_the_reply(smtp.rcpt),
+                outbox_listens=True,
+            )
+
+    def _noting_what_is_said(self, send: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        def note(data: Any) -> Any:
+            self._has_spoken = True
+            self._texts += bool(TEXT_FOLLOWS.match(data[:5].encode() if isinstance(data, str) else bytes(data[:5])))
+            return send(data)
+
+        return note
+
+    def _noting_the_reply(self, rcpt: Callable[..., Any]) -> Callable[..., Any]:
+        def note(address: str, *arguments: Any, **options: Any) -> Any:
+            code, text = rcpt(address, *arguments, **options)
+            self._heard[address] = _reply("RCPT", code, text)
+            return code, text
+
+        return note
+
+    def _connect(self) -> bool:
+        is_new = super()._connect()
+        if is_new and isinstance(smtp := self.backend.connection, smtplib.SMTP):
+            # smtplib would greet with the first mail; a server that does not want us is no message's fault.
+            smtp.ehlo_or_helo_if_needed()
+        return is_new
+
+    def close(self) -> None:
+        sock = getattr(self.backend.connection, "sock", None)
+        if sock is not None:
+            with contextlib.suppress(OSError):
+                sock.settimeout(QUIT_TIMEOUT)
+        super().close()
+        self.backend.connection = None
+        self.mails = 0
+
+    def abort(self) -> None:
+        super().abort()
+        sock = getattr(self.backend.connection, "sock", None)
+        if sock is not None:
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)  # whoever waits for a reply is told that there will be none
+
+    def deliver(self, message: Any, following: Any = None) -> dict[str, Reply]:
+        if self.is_worn():
+            self.close()
+        is_kept = self.mails > 0
+        self.open()
+        try:
+            return self._send(message)
+        except (OSError, TransportUnavailable) as error:
+            self.close()
+            if is_kept and not self._heard and not self.aborted:  # the server had ended what nobody used: no attempt
+                return self.deliver(message)
+            if isinstance(error, TransportUnavailable):
+                raise
+            if self.aborted:
+                raise TransportUnavailable("The process was stopped before the message was handed over.") from error
+            return dict.fromkeys(message.remaining_recipients, Reply(Verdict.POSTPONED, explain(error)))
+
+    def _send(self, message: Any) -> dict[str, Reply]:
+        """Return the replies. Raise OSError if the connection ended before the text could leave."""
+        self.mails += 1
+        self._heard, self._has_spoken, self._texts = {}, False, 0
+        recipients = message.remaining_recipients
+        email = rebuild(message.content, message.envelope_sender, recipients, message.provider_options)
+        email.from_email = message.envelope_sender
+        try:
+            taken = self.backend.send_messages([email])
+        except Exception as error:
+            return self._replies_after(error, message)
+        self.idle_since = time.monotonic()
+        if taken is not None and not taken:
+            text = f"{type(self.backend).__name__} sent nothing: its send_messages() returned {taken}."
+            return dict.fromkeys(recipients, Reply(Verdict.REFUSED, text))
+        return self._replies_for(recipients, Reply(Verdict.ACCEPTED, "handed over"))
+
+    def _replies_after(self, error: Exception, message: Any) -> dict[str, Reply]:
+        recipients = message.remaining_recipients
+        if isinstance(error, smtplib.SMTPRecipientsRefused):
+            self._heard |= {address: _reply("RCPT", *answer) for address, answer in error.recipients.items()}
+            return self._replies_for(recipients, self._refusal(*self._heard.values()))
+        if isinstance(error, smtplib.SMTPDataError):
+            return self._replies_for(recipients, self._refusal(_reply("CONTENT", error.smtp_code, error.smtp_error)))
+        if isinstance(error, smtplib.SMTPResponseException) and error.smtp_code > 0:
+            return self._replies_for(recipients, self._refusal(_reply("MAIL", error.smtp_code, error.smtp_error)))
+        # If we have not heard the backend, it may have a connection of its own.
+        may_have_left = self._texts > 0 or not self._has_spoken
+        if isinstance(error, OSError):  # smtplib's own are among them
+            if not may_have_left:
+                raise error
+            text = f"Nobody knows whether the server has the message. {explain(error)}"
+        else:
+            logger.error("Message %s: the transport failed.", message.pk, exc_info=error)
+            text = f"{type(error).__name__}: {error}"
+        self.close()
+        return self._replies_for(recipients, Reply(Verdict.UNKNOWN if may_have_left else Verdict.POSTPONED, text))
+
+    def _refusal(self, *replies: Reply) -> Reply:
+        """Return what became of a message after these replies. Raise TransportUnavailable if one says so of the server.
+
+        A backend may send a message more than once: what left before is not refused.
+        """
+        last = replies[-1] if replies else Reply(Verdict.POSTPONED, "No recipient was accepted.", "RCPT")
+        if self._texts > (last.command == "CONTENT"):
+            return Reply(Verdict.UNKNOWN, last.text, last.command)
+        for reply in replies:
+            if reply.verdict == Verdict.UNAVAILABLE:
+                sentence = f"{self.server.name} answered {reply.text}. {advise(reply)}"
+                raise TransportUnavailable(sentence, is_crowded=reply.text.startswith(str(CROWDED)))
+        if last.verdict == Verdict.ACCEPTED:
+            # To DATA, when nothing was handed over, or to the whole message: smtplib takes 250 only, and does not say.
+            return Reply(Verdict.UNKNOWN, last.text, last.command)
+        return last
+
+    def _replies_for(self, recipients: list[str], otherwise: Reply) -> dict[str, Reply]:
+        """Return for each recipient the refusal of its address, and for the others what became of the whole message.
+
+        The backend may have named other addresses than ours. If one of those was refused, then that is the reply for
+        all of ours that it did not name.
+        """
+        refused = {address: reply for address, reply in self._heard.items() if reply.verdict != Verdict.ACCEPTED}
+        others = [reply for address, reply in refused.items() if address not in recipients]
+        of_unnamed = others[0] if others and otherwise.verdict == Verdict.ACCEPTED else otherwise
+        replies = {
+            address: refused.get(address, otherwise if address in self._heard else of_unnamed) for address in recipients
+        }
+        return {address: _for_now(reply) for address, reply in replies.items()}
+
+
+def _for_now(reply: Reply) -> Reply:
+    """Return the reply to one recipient of a message that the others may have: not available means not for him."""
+    is_away = reply.verdict == Verdict.UNAVAILABLE
+    return Reply(Verdict.POSTPONED, reply.text, reply.command) if is_away else reply
+
+
+def _reply(command: str, code: int, text: Any) -> Reply:
+    return Reply.to(command, code, text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text))
