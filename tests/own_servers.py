@@ -92,6 +92,16 @@ class OwnPostgresql:
             cursor = connection.execute(sql, values or None)
             return cursor.fetchall() if cursor.description else []
 
+    def only_read(self, is_so):
+        """Take no write from now on, in the connections that are open too, or take them again."""
+        self.ask(f"ALTER SYSTEM SET default_transaction_read_only = {'on' if is_so else 'off'}")
+        self.ask("SELECT pg_reload_conf()")
+        wait_until(lambda: self.ask("SHOW transaction_read_only") == [("on" if is_so else "off",)])
+
+    def log(self):
+        with open(os.path.join(self.data, "log")) as log:
+            return log.read()
+
     def __enter__(self):
         self._run("initdb", "--username=postgres", "--auth=trust", "--no-sync", "--pgdata", self.data)
         with open(os.path.join(self.data, "pg_hba.conf"), "a") as hba:

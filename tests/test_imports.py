@@ -64,7 +64,8 @@ ALLOWED = {
         "flasky.mail.trouble",
     },
     "flasky.mail.statements": set(),
-    "flasky.mail.recording": {"flasky.mail.models", "flasky.mail.statements"},
+    "flasky.mail.outages": set(),
+    "flasky.mail.recording": {"flasky.mail.models", "flasky.mail.outages", "flasky.mail.statements"},
     "flasky.mail.leases": {"flasky.mail.models"},
     "flasky.mail.pauses": {"flasky.mail.recording"},
     "flasky.mail.seats": {"flasky.mail.models"},
@@ -72,6 +73,7 @@ ALLOWED = {
     "flasky.mail.delivery": {
         "flasky.mail.leases",
         "flasky.mail.models",
+        "flasky.mail.outages",
         "flasky.mail.pauses",
         "flasky.mail.rate",
         "flasky.mail.recording",

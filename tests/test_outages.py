@@ -113,3 +113,32 @@ def test_a_database_that_is_restarted_midway_loses_nothing(tmp_path):
             go_on.set()
             database.start()
             check_all_accepted(database, relay)
+
+
+def test_a_database_that_only_reads_for_a_while_after_the_final_dot_lets_no_mail_go_twice(tmp_path):
+    """As after a fail-over: it answers, and takes no reply."""
+    held, go_on = threading.Event(), threading.Event()
+
+    def hold():
+        held.set()
+        assert go_on.wait(60)
+
+    with (
+        OwnPostgresql() as database,
+        ScriptedRelay() as relay,
+        Site(tmp_path, relay, DATABASE_URL=database.url(), MAIL_DISPATCHER="none", **SHORT) as site,
+    ):
+        site.shell(STORE)
+        relay.script = {"CONTENT": hold}
+        with worker(site):
+            assert held.wait(60)
+            database.only_read(True)
+            relay.behave()
+            go_on.set()
+            wait_until(lambda: "cannot execute UPDATE in a read-only transaction" in database.log())
+            database.only_read(False)
+            check_all_accepted(database, relay)
+        assert Counter(relay.accepted).most_common(1)[0][1] == 1
+        assert database.ask(MARKED) == []
+        replies = database.ask("SELECT outcome, reply, count(*) FROM mail_attempt GROUP BY outcome, reply")
+        assert replies == [("accepted", "250 2.0.0 Queued", MESSAGES)]

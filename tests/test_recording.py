@@ -7,6 +7,7 @@ from django.db import DatabaseError, DataError, OperationalError, connection, co
 
 from flasky.mail import delivery, recording
 from flasky.mail.models import Attempt, OutboxMessage, State
+from flasky.mail.replies import Reply, Verdict
 from flasky.mail.transports import TransportUnavailable
 from tests.actors import (
     ACCEPTED,
@@ -245,6 +246,40 @@ def test_a_reply_that_was_called_too_late_without_confirmation_is_still_too_late
     assert Actor(lambda: end(held), name="cut off").result() == "lost"
     assert not unconfirmed
     assert outcomes(held) == [Attempt.Outcome.UNKNOWN, Attempt.Outcome.LATE]
+
+
+ONLY_READS = {
+    "sqlite": "PRAGMA query_only = ON",
+    "postgresql": "SET default_transaction_read_only = on",
+    "mysql": "SET SESSION TRANSACTION READ ONLY",
+}
+
+
+def test_a_reply_is_kept_when_its_connection_leads_to_a_server_that_only_reads_since_a_fail_over():
+    """The connection works, and would be kept or lent again for ever; a new one leads to the server that writes."""
+    held = held_message()
+
+    class FailingOver(Relay):
+        def deliver_each(self, messages):
+            for replies in super().deliver_each(messages):
+                connection.cursor().execute(ONLY_READS[connection.vendor])
+                yield replies
+
+    assert Actor(lambda: list(delivery.deliver([held], FailingOver(ACCEPTED)))).result() == [State.SENT]
+    assert outcomes(held) == [Attempt.Outcome.ACCEPTED]
+
+
+def test_a_reply_that_the_database_does_not_take_is_stored_in_plain_letters_and_its_mail_does_not_go_twice(caplog):
+    held = held_message()
+    reply = Reply(Verdict.ACCEPTED, "250 Übernommen " + "x" * 1000)
+    failures = [DataError("Incorrect string value")] * 2  # with the others' and alone
+    assert Actor(lambda: end(held, reply), failures=failures).result() == State.SENT
+    held.refresh_from_db()
+    assert held.last_reply.startswith("250 \\xdcbernommen xxx")
+    assert len(held.last_reply) < 250
+    assert held.outcomes["b@example.com"] == {"accepted": True, "reply": held.last_reply}
+    assert outcomes(held) == [Attempt.Outcome.ACCEPTED]
+    assert f"The reply to message {held.pk} cannot be stored as it is" in caplog.text
 
 
 def test_what_the_database_refuses_is_told_in_djangos_words():

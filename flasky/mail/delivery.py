@@ -17,12 +17,13 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, connections
+from django.db import connections
 from django.utils import timezone
 
 from flasky.mail.leases import kept
 from flasky.mail.models import UNKNOWN_ENDS_UNTIL_HELD, Attempt, OutboxMessage, Priority, State
-from flasky.mail.pauses import pause, release_connection
+from flasky.mail.outages import is_outage
+from flasky.mail.pauses import drop_connection, pause, release_connection
 from flasky.mail.rate import Unlimited, reserve
 from flasky.mail.recording import LOST, Result, alias, one_writer, record, recorder
 from flasky.mail.replies import Reply, Verdict, is_about_too_many_recipients, retry_hint
@@ -278,7 +279,7 @@ def _summary(replies: dict[str, Reply]) -> str:
 
 
 def _insist(write: Callable[[], T], stop: Callable[[], bool]) -> T:
-    """Write, again and again while the database is away: what the relay said exists nowhere else.
+    """Write, again and again while the database takes no write: what the relay said exists nowhere else.
 
     After `stop()` only for MAIL_STOP_TIMEOUT seconds more; then the lease runs out and the doubt is noted.
     """
@@ -286,8 +287,8 @@ def _insist(write: Callable[[], T], stop: Callable[[], bool]) -> T:
     while True:
         try:
             return write()
-        except (OperationalError, InterfaceError) as error:
-            if connections[alias()].in_atomic_block:
+        except Exception as error:
+            if connections[alias()].in_atomic_block or not is_outage(error):
                 raise
             if stop():
                 stopped_at = stopped_at or time.monotonic()
@@ -295,7 +296,7 @@ def _insist(write: Callable[[], T], stop: Callable[[], bool]) -> T:
                     raise
             if pause == 0.05:
                 logger.error("A reply cannot be recorded; trying until it can: %s", error)
-            release_connection()
+            drop_connection()
             time.sleep(pause)
             pause = min(pause * 2, 2)
 

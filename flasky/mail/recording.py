@@ -4,6 +4,7 @@ A commit waits for the disk, and SQLite has one writer at a time: while one thre
 gather, and the next one writes them all.
 """
 
+import logging
 import os
 import socket
 import threading
@@ -15,16 +16,19 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import InterfaceError, OperationalError, connections, router, transaction
+from django.db import connections, router, transaction
 from django.utils import timezone
 
 from flasky.mail.models import WAITS, Attempt, OutboxMessage, State, Tally
+from flasky.mail.outages import is_outage
 from flasky.mail.statements import add, insert_many, update_many
+
+logger = logging.getLogger(__name__)
 
 SENDING = State.SENDING.value
 LOST = "lost"  # somebody else had taken the message over
 TALLY_SLOTS = 16
-
+PLAIN_REPLY = 200  # characters
 
 # What the end of an attempt changes in its message.
 CHANGED = (
@@ -129,10 +133,10 @@ def _write_what_waits(own: Result, connection: Any) -> None:
     started = time.monotonic()
     try:
         _write_together(results, connection)
-    except (OperationalError, InterfaceError):  # the database is away; the others wait for this thread
-        raise
-    except Exception:  # whatever is wrong with one of them: the others' threads will write their own
-        _write_one(own, connection)
+    except Exception as error:
+        if is_outage(error):  # the others wait for this thread
+            raise
+        _write_alone(own, connection)  # whatever is wrong with one of them: the others' threads will write their own
     finally:
         _seconds = min(time.monotonic() - started, 0.01)  # a database that hung once must not delay the next ones
 
@@ -148,6 +152,37 @@ def _write_together(results: Sequence[Result], connection: Any) -> None:
             raise _SomebodyWasQuicker
     for result in results:
         result.state = result.changes["state"]
+
+
+def _write_alone(result: Result, connection: Any) -> None:
+    """Write it as it is, or, if the database will never take that, with what the relay said in plain letters."""
+    try:
+        _write_one(result, connection)
+    except Exception as error:
+        if is_outage(error):
+            raise
+        number, plain = result.message.pk, _plain(result)
+        logger.error("The reply to message %s cannot be stored as it is, so only its beginning is: %s", number, error)
+        _write_one(plain, connection)
+        result.state = plain.state
+
+
+def _plain(result: Result) -> Result:
+    """Return the same in ASCII and in short: a column may have another character set than ours, or too little room."""
+    outcomes = {
+        address: {**outcome, "reply": _plain_text(outcome["reply"])}
+        for address, outcome in result.changes["outcomes"].items()
+    }
+    reply = _plain_text(result.attempt["reply"])
+    return Result(
+        result.message,
+        result.changes | {"last_reply": reply, "outcomes": outcomes},
+        result.attempt | {"reply": reply, "worker": _plain_text(result.attempt["worker"])},
+    )
+
+
+def _plain_text(text: str) -> str:
+    return text[:PLAIN_REPLY].encode("ascii", "backslashreplace").decode()
 
 
 def _write_one(result: Result, connection: Any) -> None:
