@@ -11,6 +11,12 @@ from urllib.parse import urlsplit
 from tests.settings import SCRATCH
 
 SUITE = urlsplit(os.environ["DATABASE_URL"])
+# What makes a session read only, by the database's kind.
+ONLY_READS = {
+    "sqlite": "PRAGMA query_only = ON",
+    "postgresql": "SET default_transaction_read_only = on",
+    "mysql": "SET SESSION TRANSACTION READ ONLY",
+}
 _made = []  # names, on the suite's server
 _numbers = count(1)
 

@@ -1,11 +1,13 @@
 """Servers of a test's own, which it may stop, kill and start again: Redis and PostgreSQL."""
 
+import contextlib
 import os
 import shutil
 import signal
 import socket
 import subprocess
 import tempfile
+from contextlib import contextmanager
 from glob import glob
 from importlib.util import find_spec
 
@@ -62,10 +64,32 @@ NOTICING_DEAD_CLIENTS = {
 }
 
 
+@contextmanager
+def small_disk(folder, megabytes):
+    """Give a disk in memory that is mounted at the folder, and a function that fills it up or makes room again."""
+    options = ["-t", "tmpfs", "-o", f"size={megabytes}m,mode=0777", "tmpfs", str(folder)]
+    if os.geteuid() != 0 or subprocess.run(["mount", *options], stderr=subprocess.DEVNULL).returncode:
+        missing("the right to mount a disk in memory (root)")
+    filler = os.path.join(folder, "filler")
+
+    def fill(is_full=True):
+        if not is_full:
+            os.unlink(filler)
+            return
+        with open(filler, "wb", buffering=0) as file, contextlib.suppress(OSError):
+            while file.write(bytes(4096)):
+                pass
+
+    try:
+        yield fill
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
 class OwnPostgresql:
     """A cluster in a folder of its own. PostgreSQL does not run as root, so root lends it to the user postgres."""
 
-    def __init__(self, host="127.0.0.1"):
+    def __init__(self, host="127.0.0.1", folder=None):
         if find_spec("psycopg") is None:
             missing("psycopg (requirements-databases.txt)")
         found = sorted(glob("/usr/lib/postgresql/*/bin")) or [os.path.dirname(shutil.which("initdb") or "")]
@@ -73,7 +97,7 @@ class OwnPostgresql:
             missing("a PostgreSQL server (initdb, pg_ctl)")
         self.bin, self.host, self.port = found[-1], host, free_port(host)
         # Not below pytest's own folder, which nobody but its user may enter.
-        self.data, self.as_user = tempfile.mkdtemp(prefix="flasky-postgresql-"), []
+        self.data, self.as_user = tempfile.mkdtemp(prefix="flasky-postgresql-", dir=folder), []
         if os.geteuid() == 0:
             self.as_user = ["runuser", "-u", "postgres", "--"]
             shutil.chown(self.data, "postgres")

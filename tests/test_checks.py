@@ -10,12 +10,13 @@ from django.core.checks import run_checks
 from django.core.mail import EmailMessage
 from django.core.management import call_command
 from django.core.management.base import SystemCheckError
-from django.db import OperationalError, connection
+from django.db import InterfaceError, OperationalError, connection
 from django.utils import timezone
 
 from flasky.mail.checks import CELERY, check_delivery
 from flasky.mail.models import OutboxMessage, RelayTrouble
-from tests.databases import empty_database
+from flasky.mail.pauses import drop_connection
+from tests.databases import ONLY_READS, empty_database
 
 
 def found():
@@ -179,18 +180,31 @@ def test_mail_that_is_delivered_in_time_is_no_finding():
     assert overdue_check() == []
 
 
+@pytest.mark.django_db(transaction=True)
+def test_a_database_that_only_reads_is_found_before_the_first_mail_is_lost_on_it():
+    assert check_delivery(databases=["default"]) == []
+    connection.cursor().execute(ONLY_READS[connection.vendor])
+    [warning] = check_delivery(databases=["default"])
+    drop_connection()
+    assert warning.id == "flasky.W005"
+    assert "can be read, but takes no write" in warning.msg
+    assert warning.hint.startswith("It is read-only. Look whether DATABASE_URL leads to a standby")
+    assert check_delivery(databases=["default"]) == []
+
+
 def test_before_the_first_migrate_nothing_is_found(tmp_path):
     url = empty_database(tmp_path)
     environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "flasky.settings", "DATABASE_URL": url}
     command = [sys.executable, "manage.py", "check", "--database", "default"]
     finished = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
-    assert (finished.returncode, "W003" in finished.stderr) == (0, False)
+    assert (finished.returncode, "W003" in finished.stderr, "W005" in finished.stderr) == (0, False, False)
 
 
 @pytest.mark.django_db
-def test_a_database_that_is_away_is_no_finding_of_ours(overdue_mail):
+@pytest.mark.parametrize("failure", [OperationalError, InterfaceError])
+def test_a_database_that_is_away_is_no_finding_of_ours(overdue_mail, failure):
     def away(*arguments):
-        raise OperationalError("it is away")
+        raise failure("it is away")
 
     with connection.execute_wrapper(away):
         assert check_delivery(databases=["default"]) == []

@@ -22,13 +22,15 @@ ALLOWED = {
     "flasky.visitor": set(),
     "flasky.mail": set(),  # the door: it imports no models
     "flasky.mail.models": {
-        f"flasky.mail.models.{name}" for name in ("deliverers", "history", "message", "relays", "states", "tally")
+        f"flasky.mail.models.{name}"
+        for name in ("deliverers", "history", "message", "probes", "relays", "states", "tally")
     },  # the door of these; nobody else imports them
     "flasky.mail.models.states": set(),
     "flasky.mail.models.leases": set(),
     "flasky.mail.models.history": set(),
     "flasky.mail.models.tally": set(),
     "flasky.mail.models.deliverers": set(),
+    "flasky.mail.models.probes": set(),
     "flasky.mail.models.relays": {"flasky.mail.models.leases"},
     "flasky.mail.models.message": {f"flasky.mail.models.{name}" for name in ("history", "leases", "states", "tally")},
     "flasky.mail.headers": set(),
@@ -103,10 +105,10 @@ ALLOWED = {
     "flasky.mail.vitals": {f"flasky.mail.{name}" for name in ("charts", "models", "notices")},
     "flasky.mail.templatetags.outbox": {"flasky.mail.vitals"},
     "flasky.mail.patience": set(),
-    "flasky.mail.readiness": {"flasky.mail", "flasky.mail.models"},
+    "flasky.mail.readiness": {f"flasky.mail.{name}" for name in ("models", "outages", "pauses")} | {"flasky.mail"},
     "flasky.mail.figures": {"flasky.mail.models"},
     "flasky.mail.metrics": {"flasky.mail", "flasky.mail.figures", "flasky.mail.models"},
-    "flasky.mail.checks": {f"flasky.mail.{name}" for name in ("models", "notices", "transports", "wire")},
+    "flasky.mail.checks": {f"flasky.mail.{name}" for name in ("models", "notices", "outages", "transports", "wire")},
     "flasky.mail.periods": {"flasky.mail.models"},
     "flasky.mail.listing": {"flasky.mail.models", "flasky.mail.periods", "flasky.mail.wire"},
     "flasky.mail.charts": set(),

@@ -1,15 +1,19 @@
 """Servers that go away and come back while mail is on its way: nothing is lost, and no page waits."""
 
+import re
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+
+import pytest
 
 from tests.celery_worker import COMMAND, broker_url, celery_worker
 from tests.conftest import wait_until
-from tests.own_servers import OwnPostgresql, OwnRedis
+from tests.own_servers import OwnPostgresql, OwnRedis, small_disk
 from tests.scripted_relay import ScriptedRelay
 from tests.site import Site, Visitor
 from tests.smtp_server import SmtpServer
@@ -142,3 +146,21 @@ def test_a_database_that_only_reads_for_a_while_after_the_final_dot_lets_no_mail
         assert database.ask(MARKED) == []
         replies = database.ask("SELECT outcome, reply, count(*) FROM mail_attempt GROUP BY outcome, reply")
         assert replies == [("accepted", "250 2.0.0 Queued", MESSAGES)]
+
+
+@pytest.mark.parametrize("kind", ["postgresql", "sqlite"])
+def test_a_full_disk_is_told_by_readyz_while_it_lasts(tmp_path, kind):
+    with ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="flasky-disk-"))
+        fill = stack.enter_context(small_disk(folder, 100 if kind == "postgresql" else 10))
+        if kind == "postgresql":
+            url = stack.enter_context(OwnPostgresql(folder=folder)).url()
+        else:
+            url = f"sqlite:///{folder}/db.sqlite3"
+        visitor = Visitor(stack.enter_context(Site(tmp_path, DATABASE_URL=url, MAIL_DISPATCHER="none")))
+        assert visitor.get("/readyz").text == "ok\n"
+        fill()
+        wait_until(lambda: visitor.get("/readyz").status_code == 503, timeout=40)
+        assert re.search(r"its disk (is full|fails or is full). Make room", visitor.get("/readyz").text)
+        fill(False)
+        wait_until(lambda: visitor.get("/readyz").text == "ok\n")

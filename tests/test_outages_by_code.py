@@ -15,15 +15,11 @@ from django.db import (
 
 from flasky.mail.models import Deliverer
 from flasky.mail.outages import is_outage, what_is_wrong
+from flasky.mail.pauses import drop_connection
 from tests.actors import store
+from tests.databases import ONLY_READS
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-ONLY_READS = {
-    "sqlite": ("PRAGMA query_only = ON", "PRAGMA query_only = OFF"),
-    "postgresql": ("SET default_transaction_read_only = on", "SET default_transaction_read_only = off"),
-    "mysql": ("SET SESSION TRANSACTION READ ONLY", "SET SESSION TRANSACTION READ WRITE"),
-}
 
 
 def raised_by(action):
@@ -36,16 +32,10 @@ def executing(sql, *values):
     return lambda: connection.cursor().execute(sql, values or None)
 
 
-@pytest.fixture
-def only_reading():
-    before, after = ONLY_READS[connection.vendor]
-    executing(before)()
-    yield
-    executing(after)()
-
-
-def test_a_database_that_only_reads_is_an_outage_and_is_called_so(only_reading):
+def test_a_database_that_only_reads_is_an_outage_and_is_called_so():
+    executing(ONLY_READS[connection.vendor])()
     error = raised_by(lambda: Deliverer.objects.create(name="host 1", threads=1))
+    drop_connection()
     assert is_outage(error)
     assert "read-only" in what_is_wrong(error)
 

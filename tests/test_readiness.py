@@ -6,13 +6,17 @@ from datetime import timedelta
 import pytest
 from django.core.mail import EmailMessage
 from django.db import InterfaceError, OperationalError, connection, connections
+from django.db.backends.signals import connection_created
 from django.db.migrations.recorder import MigrationRecorder
+from django.db.models.functions import Now
 from django.test import Client
 from django.utils import timezone
 
 from flasky.mail import patience, readiness
-from flasky.mail.models import OutboxMessage, RelayTrouble, State
+from flasky.mail.models import OutboxMessage, RelayTrouble, State, WriteProbe
+from flasky.mail.pauses import drop_connection
 from tests.conftest import wait_until
+from tests.databases import ONLY_READS
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -124,13 +128,67 @@ def test_migrations_are_looked_for_again_until_they_are_applied_and_then_no_more
     assert ask(client)[0] == ask(client)[0] == 503
 
 
-def test_an_answer_costs_one_query_or_two(monkeypatch, django_assert_num_queries):
+def test_an_answer_costs_three_queries_or_four_and_now_and_then_a_write(monkeypatch, django_assert_num_queries):
     monkeypatch.setattr(readiness, "_is_migrated", True)
-    with django_assert_num_queries(1):
+    readiness._readiness()
+    with django_assert_num_queries(3):
         readiness._readiness()
     store(960)
-    with django_assert_num_queries(2):
+    with django_assert_num_queries(4):
         readiness._readiness()
+
+
+@pytest.fixture
+def connections_begin_with():
+    """Let each new connection of this process begin with a statement; a pool's too, until the test is over."""
+    receivers = []
+
+    def begin(statement):
+        def execute(connection, **signal):
+            connection.cursor().execute(statement)
+
+        receivers.append(execute)
+        connection_created.connect(execute)
+
+    yield begin
+    for execute in receivers:
+        connection_created.disconnect(execute)
+    drop_connection()
+
+
+def test_a_database_that_only_reads_makes_it_unready_and_is_called_so(client, connections_begin_with):
+    assert ask(client)[0] == 200
+    connections_begin_with(ONLY_READS[connection.vendor])
+    status, text = ask(client)
+    assert status == 503
+    assert text.startswith("The database can be read, but takes no write: it is read-only. Look whether DATABASE_URL ")
+    assert text.count("\n") == 1
+
+
+def test_a_full_disk_makes_it_unready_and_is_called_so(client, connections_begin_with):
+    if connection.vendor != "sqlite":
+        pytest.skip("only SQLite can be told how large it may become; for PostgreSQL see test_outages.py")
+    assert ask(client)[0] == 200
+    WriteProbe.objects.update(at=Now() - timedelta(minutes=1))
+    connections_begin_with("PRAGMA max_page_count = 1")  # it takes the size that it has
+    connection.close()
+    with pytest.raises(OperationalError):
+        for _ in range(10_000):
+            store(0)
+    status, text = ask(client)
+    assert status == 503
+    assert text.startswith("The database can be read, but takes no write: its disk is full. Make room ")
+
+
+def test_what_was_written_to_see_whether_it_can_be_stays_one_row():
+    for _ in range(3):
+        WriteProbe.objects.write(lately=0)
+    first = WriteProbe.objects.get()
+    WriteProbe.objects.write()
+    assert WriteProbe.objects.get() == first, "it is written too often"
+    WriteProbe.objects.update(at=Now() + timedelta(hours=1))  # somebody has set the database's clock
+    WriteProbe.objects.write()
+    assert WriteProbe.objects.get() != first
 
 
 @pytest.mark.parametrize("failure", [OperationalError, InterfaceError])

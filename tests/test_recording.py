@@ -26,6 +26,7 @@ from tests.actors import (
     store,
 )
 from tests.conftest import wait_until
+from tests.databases import ONLY_READS
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -246,13 +247,6 @@ def test_a_reply_that_was_called_too_late_without_confirmation_is_still_too_late
     assert Actor(lambda: end(held), name="cut off").result() == "lost"
     assert not unconfirmed
     assert outcomes(held) == [Attempt.Outcome.UNKNOWN, Attempt.Outcome.LATE]
-
-
-ONLY_READS = {
-    "sqlite": "PRAGMA query_only = ON",
-    "postgresql": "SET default_transaction_read_only = on",
-    "mysql": "SET SESSION TRANSACTION READ ONLY",
-}
 
 
 def test_a_reply_is_kept_when_its_connection_leads_to_a_server_that_only_reads_since_a_fail_over():

@@ -12,11 +12,13 @@ import anymail.backends
 from django.conf import settings
 from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
-from django.db import DatabaseError, router
+from django.db import Error as DatabaseFailure
+from django.db import router, transaction
 from django.utils.module_loading import import_string
 
-from flasky.mail.models import OutboxMessage, RelayTrouble
+from flasky.mail.models import OutboxMessage, RelayTrouble, WriteProbe
 from flasky.mail.notices import DELIVERERS, overdue
+from flasky.mail.outages import what_is_wrong
 from flasky.mail.transports import new_transport
 from flasky.mail.wire import envelope_address
 
@@ -48,17 +50,33 @@ def check_mail_settings(**options: Any) -> list[checks.CheckMessage]:
 
 @checks.register(checks.Tags.database)
 def check_delivery(databases: Any = None, **options: Any) -> list[checks.CheckMessage]:
-    """Find out whether somebody delivers. What cannot be read, as before the first migrate, is not overdue."""
-    if router.db_for_read(OutboxMessage) not in (databases or ()):
+    """Find out whether somebody delivers, and can. What cannot be read, as before the first migrate, is no finding."""
+    if router.db_for_write(OutboxMessage) not in (databases or ()):
         return []
     try:
         late, trouble = overdue(), RelayTrouble.objects.current().first()
-    except DatabaseError:
+        WriteProbe.objects.exists()
+    except DatabaseFailure:
         return []
-    if not late:
-        return []
-    cause = "The mail server takes no mail." if trouble else "Nobody delivers, or not fast enough."
-    return [checks.Warning(f"{late} {cause}", hint=str(trouble or DELIVERERS), id="flasky.W003")]
+    return [*check_writable(), *check_overdue(late, trouble)]
+
+
+def check_writable() -> Iterator[checks.CheckMessage]:
+    try:
+        with transaction.atomic(using=router.db_for_write(WriteProbe)):
+            WriteProbe.objects.write(lately=0)
+    except DatabaseFailure as error:
+        yield checks.Warning(
+            "The database can be read, but takes no write: no mail can be stored, and what is stored not delivered.",
+            hint=_sentence(what_is_wrong(error)),
+            id="flasky.W005",
+        )
+
+
+def check_overdue(late: str, trouble: RelayTrouble | None) -> Iterator[checks.CheckMessage]:
+    if late:
+        cause = "The mail server takes no mail." if trouble else "Nobody delivers, or not fast enough."
+        yield checks.Warning(f"{late} {cause}", hint=str(trouble or DELIVERERS), id="flasky.W003")
 
 
 def check_readable() -> Iterator[checks.CheckMessage]:
@@ -266,6 +284,10 @@ def check_metrics() -> Iterator[checks.CheckMessage]:
             hint='python -c "import secrets; print(secrets.token_urlsafe(32))" makes one.',
             id="flasky.E031",
         )
+
+
+def _sentence(words: str) -> str:
+    return words[:1].upper() + words[1:]
 
 
 def _providers() -> list[str]:

@@ -19,7 +19,7 @@ from django.db import Error as DatabaseFailure
 OURS = ("0A", "21", "22", "23", "38", "39", "42", "44", "54", "P0")
 # But these of them are over when a copy is put back, a migration has run, or a right is given again.
 OURS_AT_OTHER_TIMES = ("42501", "42703", "42P01")  # no right, no such column, no such table
-READ_ONLY, FULL = ("25006",), ("53100",)
+READ_ONLY, FULL, FAILING_DISK = ("25006",), ("53100",), ("58030",)
 
 # The same in MariaDB and MySQL, which give them as OperationalError or ProgrammingError.
 OUR_NUMBERS = (
@@ -33,6 +33,7 @@ READ_ONLY_NUMBERS, FULL_NUMBERS = (1036, 1290, 1792, 1836), (28, 1021, 1114)
 OUR_WORDS = ("syntax error", "incomplete input", "too many ", "too big")
 THEIR_WORDS = ("closed database", "connection already closed")
 READ_ONLY_WORDS, FULL_WORDS = ("readonly database",), ("disk is full", "no space left on device")
+FAILING_DISK_WORDS = ("disk i/o error",)
 
 
 def is_outage(error: BaseException) -> bool:
@@ -63,6 +64,14 @@ def is_shortage(error: BaseException) -> bool:
 
 def what_is_wrong(error: BaseException) -> str:
     """Return what is wrong with a database that takes no write, and what to look at; it names no host."""
+    state, number, _ = _codes(error)
+    code = f" {state or number}" if state or number else ""
+    answer = f"it answered {type(error).__name__}{code}. Look at this process's log, and at the database's."
+    return known_fault(error) or answer
+
+
+def known_fault(error: BaseException) -> str:
+    """Return the same if the code says it by itself; nothing if it does not."""
     state, number, words = _codes(error)
     if state in READ_ONLY or number in READ_ONLY_NUMBERS or _has(words, READ_ONLY_WORDS):
         return (
@@ -71,8 +80,9 @@ def what_is_wrong(error: BaseException) -> str:
         )
     if state in FULL or number in FULL_NUMBERS or _has(words, FULL_WORDS):
         return "its disk is full. Make room where the database keeps its files."
-    code = f" {state or number}" if state or number else ""
-    return f"it answered {type(error).__name__}{code}. Look at this process's log, and at the database's."
+    if state in FAILING_DISK or _has(words, FAILING_DISK_WORDS):
+        return "its disk fails or is full. Make room where the database keeps its files, and look at the system's log."
+    return ""
 
 
 def _codes(error: BaseException) -> tuple[str, int, str]:

@@ -13,7 +13,9 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
 from flasky.mail import patience
-from flasky.mail.models import OutboxMessage, RelayTrouble
+from flasky.mail.models import OutboxMessage, RelayTrouble, WriteProbe
+from flasky.mail.outages import known_fault, what_is_wrong
+from flasky.mail.pauses import drop_connection
 
 logger = logging.getLogger(__name__)
 
@@ -53,13 +55,19 @@ def readiness() -> Readiness:
         return _not_ready(f"The database has not answered within {limit} s. Look at it, and at the network between.")
     except DatabaseFailure as error:
         logger.warning("Not ready: %s", error)
+        if fault := known_fault(error):  # from a full disk SQLite cannot even be read
+            return _not_ready(f"The database cannot be used: {fault}")
         return _not_ready(
             f"The database cannot be used ({type(error).__name__}). Look at this process's log, and at DATABASE_URL."
         )
 
 
 def _readiness() -> Readiness:
-    return _missing_migrations() or _late_mail() or Readiness([], [])
+    try:
+        return _missing_migrations() or _joined(_late_mail(), _refused_write())
+    except DatabaseFailure:
+        drop_connection()
+        raise
 
 
 _look = patience.Look(_readiness)
@@ -79,7 +87,18 @@ def _missing_migrations() -> Readiness | None:
     return _not_ready(f"{len(missing)} {are} not applied: {named}. Run manage.py migrate.")
 
 
-def _late_mail() -> Readiness | None:
+def _refused_write() -> Readiness:
+    """Complain about a database that can be read, as it just was, but not written to."""
+    try:
+        WriteProbe.objects.write()
+    except DatabaseFailure as error:
+        logger.warning("Not ready: %s", error)
+        drop_connection()
+        return _not_ready(f"The database can be read, but takes no write: {what_is_wrong(error)}")
+    return Readiness([], [])
+
+
+def _late_mail() -> Readiness:
     """Complain about mail that has been due for too long, unless the relay is away.
 
     No web server is to blame for a relay, and none gets better by being taken away.
@@ -88,7 +107,7 @@ def _late_mail() -> Readiness | None:
     late = OutboxMessage.objects.due().filter(next_attempt_at__lt=now - timedelta(seconds=limit))
     oldest = late.order_by("next_attempt_at").values_list("next_attempt_at", flat=True).first()
     if not limit or oldest is None:
-        return None
+        return Readiness([], [])
     waited = f"The oldest due mail has waited for {(now - oldest).total_seconds():.0f} s (MAIL_READY_AGE is {limit})."
     if RelayTrouble.objects.current().exists():
         return Readiness([], [f"{waited} The mail server takes no mail; the admin's outbox says why."])
@@ -96,6 +115,10 @@ def _late_mail() -> Readiness | None:
         f"{waited} Nobody delivers, or not fast enough: look at the processes that deliver; "
         "manage.py check --database default says more."
     )
+
+
+def _joined(*found: Readiness) -> Readiness:
+    return Readiness([each for one in found for each in one.problems], [each for one in found for each in one.remarks])
 
 
 def _not_ready(problem: str) -> Readiness:

@@ -11,6 +11,7 @@ from flasky.mail.models.message import (
     OutboxMessage,
     OutboxMessageQuerySet,
 )
+from flasky.mail.models.probes import WriteProbe
 from flasky.mail.models.relays import CALM, SAME_CROWD, Relay, RelayTrouble, Seat
 from flasky.mail.models.states import FINISHED, Door, Priority, State
 from flasky.mail.models.tally import WAITS, Tally
@@ -39,4 +40,5 @@ __all__ = [
     "Seat",
     "State",
     "Tally",
+    "WriteProbe",
 ]
