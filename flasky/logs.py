@@ -1,4 +1,4 @@
-"""Keep mail addresses out of the log, whoever writes the line, and let each line know its request."""
+"""Keep addresses and credentials out of the log, whoever writes the line, and let each line know its request."""
 
 import json
 import logging
@@ -10,7 +10,30 @@ from flasky.request_id import request_id
 
 LOCAL_PART = r"\"[^\"\s]{1,64}(?:[ \t][^\"\s]{1,64}){0,8}\"|[^\s<>@,;:()\[\]]{1,64}"
 DOMAIN = r"\[[^\]\s]{1,64}\]|[^\s<>\"'@,;:()\[\]]{1,255}"
-ADDRESS = re.compile(f"({LOCAL_PART})@({DOMAIN})")
+ADDRESS = re.compile(f"({LOCAL_PART})(?<!…)@({DOMAIN})")  # what is masked already stays as it is
+
+# The login of a URL. A password may have any character, an @ and a slash too, but no space and no quote: so it goes on
+# to the last @. A port, and an address behind it, look the same, and are lost with it.
+PAIR = r"[^\s'\"<>/?#:@]{0,256}:[^\s'\"<>]{0,1024}"
+LOGIN = re.compile(rf"([A-Za-z][A-Za-z0-9+.-]{{1,20}}://)(?:{PAIR}|[^\s'\"<>/?#]{{1,1024}})@")
+BEARER = re.compile(r"(\bAuthorization['\"]?\s?[:=]\s?['\"]?\w{1,20}\s|\bBearer\s)[\w.~+/=:-]{8,4096}")
+# password=…, 'api_key': '…' and the like
+WORD = r"(?:passw(?:or)?d|secret|token|api_?key|access_?key|private_?key|signature)\w{0,20}"
+QUOTED = r"'[^'\n]{1,4096}'|\"[^\"\n]{1,4096}\""
+BARE = r"[^\s'\"&,;<>][^\s&,;<>]{0,4095}"
+SECRET = re.compile(rf"(?i)({WORD}(?:=b?(?={QUOTED}|{BARE})|['\"]\s?:\s?b?(?={QUOTED})))(?:{QUOTED}|{BARE})")
+
+
+def mask(text: str) -> str:
+    """Return `text` without what nobody needs to read in it: credentials, and mail addresses in full."""
+    return mask_addresses(mask_credentials(text))
+
+
+def mask_credentials(text: str) -> str:
+    """Return `text` without logins: `amqp://user:password@host` becomes `amqp://…@host`, `token=x` `token=…`."""
+    text = LOGIN.sub(r"\1…@", text)
+    text = BEARER.sub(r"\1…", text)
+    return SECRET.sub(r"\1…", text)
 
 
 def mask_addresses(text: str) -> str:
@@ -27,7 +50,7 @@ class MaskingFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         known = request_of(record)
         record.of_request = f" [request {known}]" if known else ""
-        return mask_addresses(super().format(record))
+        return mask(super().format(record))
 
 
 class JsonFormatter(logging.Formatter):
@@ -69,4 +92,4 @@ def request_of(record: logging.LogRecord) -> str:
 
 
 def _masked(value: Any) -> Any:
-    return value if value is None or isinstance(value, (bool, int, float)) else mask_addresses(str(value))
+    return value if value is None or isinstance(value, (bool, int, float)) else mask(str(value))

@@ -1,4 +1,4 @@
-"""flasky.logs: no mail address in the log, and what else a line has."""
+"""flasky.logs: no mail address and no password in the log, and what else a line has."""
 
 import json
 import logging
@@ -9,7 +9,7 @@ from django.test import RequestFactory
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flasky.logs import JsonFormatter, MaskingFormatter, mask_addresses
+from flasky.logs import JsonFormatter, MaskingFormatter, mask, mask_addresses
 from flasky.request_id import with_request_id
 
 
@@ -97,8 +97,59 @@ def test_no_rare_address_survives(address):
 
 def test_masking_a_long_line_is_quick():
     """A regular expression that backtracks would need minutes for this."""
-    for line in ("a" * 100_000, "a" * 100_000 + "@", "a@" * 50_000, "@" * 100_000):
-        mask_addresses(line)
+    for piece in ("a", "a@", "@", "a://", "a://b:c", "token=", "token='", "Bearer ", "Authorization: a ", "…"):
+        mask(piece * (100_000 // len(piece)))
+        mask(piece * (100_000 // len(piece)) + "@")
+
+
+# Credentials
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("amqp://flasky:hunter2@mq.test:5672//", "amqp://…@mq.test:5672//"),
+        ("postgres://flasky:hunter2@db.test:5432/flasky", "postgres://…@db.test:5432/flasky"),
+        ("redis://:hunter2@127.0.0.1:6379/0", "redis://…@127.0.0.1:6379/0"),
+        ("https://hunter2@api.test/v1", "https://…@api.test/v1"),
+        ("'amqp://flasky:hunter2@mq.test'", "'amqp://…@mq.test'"),
+        ("amqp://flasky:hunt/er@2@mq.test/", "amqp://…@mq.test/"),
+        ("amqp://flasky:2/hunter@mq.test", "amqp://…@mq.test"),
+        ("sentinel://:hunter2@a.test:1;sentinel://:hunter2@b.test:2", "sentinel://…@b.test:2"),
+        ("Authorization: Bearer hunter2hunter2", "Authorization: Bearer …"),
+        ("{'Authorization': 'Basic aHVudGVyMg=='}", "{'Authorization': 'Basic …'}"),
+        ("sent Bearer hunter2hunter2 to it", "sent Bearer … to it"),
+        ("host=db.test user=flasky password=hunter2 port=1", "host=db.test user=flasky password=… port=1"),
+        ("password='hunter2 hunter2' port=1", "password=… port=1"),
+        ("GET /v1?api_key=hunter2&page=2", "GET /v1?api_key=…&page=2"),
+        ('{"aws_secret_access_key": "hunter2", "region": "x"}', '{"aws_secret_access_key": …, "region": "x"}'),
+        ("{'MAILGUN_API_KEY': 'hunter2'}", "{'MAILGUN_API_KEY': …}"),
+    ],
+)
+def test_no_password_is_in_the_log(text, masked):
+    assert mask(text) == masked
+    assert mask(masked) == masked
+    assert "hunt" not in logged("The server said: %s", text)
+    assert "hunt" not in logged("Failed", error=raised(text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "http://127.0.0.1:8000/admin/",
+        "redis://127.0.0.1:6379/0 is away",
+        "Look at MAIL_USERNAME and MAIL_PASSWORD; many providers want a password made for applications.",
+        "Send MAIL_METRICS_TOKEN as bearer token.",
+        "MAIL_PASSWORD would travel unencrypted. Set it: see the documentation.",
+    ],
+)
+def test_what_is_no_password_stays_as_it_is(text):
+    assert mask(text) == text
+
+
+def test_a_port_that_could_begin_a_password_is_taken_for_one():
+    assert mask("http://x.test:8000/?q=ann@example.com") == "http://…@example.com"
+    assert mask("http://x.test/?q=ann@example.com") == "http:/…@example.com"
 
 
 # The request that a line is about
