@@ -16,7 +16,7 @@ from django.core.mail.backends.smtp import EmailBackend as SmtpEmailBackend
 from django.utils.module_loading import import_string
 
 OUTBOX = "flasky.mail.backend.OutboxEmailBackend"
-ERRORS, TRANSPORT = "errors", "transport"  # the aliases beside `default`
+TRANSPORT = "transport"  # the alias beside `default`
 
 HAS_MAILERS = django.VERSION >= (6, 1)
 HAS_MODERN_PARTS = django.VERSION >= (6, 0)
@@ -42,7 +42,6 @@ def mail_goes_to(backend: str) -> dict[str, Any]:
     return {
         "MAILERS": {
             "default": {"BACKEND": backend},
-            ERRORS: {"BACKEND": backend, "OPTIONS": {"fail_silently": True}},
             TRANSPORT: {"BACKEND": f"{__name__}.transport_backend"},
         }
     }
@@ -60,12 +59,6 @@ def people(addresses: Sequence[str]) -> list[Any]:
 
 def addresses_of(people: Sequence[Any]) -> list[str]:
     return [person if isinstance(person, str) else person[1] for person in people]
-
-
-def error_mail_handler() -> dict[str, Any]:
-    """Return the log's handler that mails errors: silently if that fails, for the page must still come."""
-    chosen = {"using": ERRORS} if HAS_MAILERS else {}  # until 6.0 it lets its backend fail silently by itself
-    return {"class": "django.utils.log.AdminEmailHandler", **chosen}
 
 
 def new_backend() -> Any:

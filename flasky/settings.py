@@ -10,7 +10,7 @@ from pathlib import Path
 
 import environ
 
-from flasky.mailers import OUTBOX, error_mail_handler, mail_goes_to, people, relay_is_named
+from flasky.mailers import OUTBOX, mail_goes_to, people, relay_is_named
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -364,6 +364,10 @@ ANYMAIL = {
 
 # --- Logging -----------------------------------------------------------------------------------------------------
 
+# What an error page with details, and the mail about an error, may tell.
+DEFAULT_EXCEPTION_REPORTER = "flasky.faults.report.Report"
+DEFAULT_EXCEPTION_REPORTER_FILTER = "flasky.faults.report.ReportFilter"
+
 LOG_FORMAT = read("LOG_FORMAT", "line", one_of("line", "json"))
 LOGGING = {
     "version": 1,
@@ -378,7 +382,11 @@ LOGGING = {
     },
     "handlers": {
         "stderr": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT},
-        "mail_admins": {**error_mail_handler(), "level": "ERROR", "filters": ["debug_is_off"]},
+        "mail_admins": {
+            "class": "flasky.faults.handler.ErrorMailHandler",
+            "level": "ERROR",
+            "filters": ["debug_is_off"],
+        },
     },
     "filters": {"debug_is_off": {"()": "django.utils.log.RequireDebugFalse"}},
     "root": {"handlers": ["stderr"], "level": "INFO"},

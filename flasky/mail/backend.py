@@ -37,8 +37,7 @@ class OutboxEmailBackend(BaseEmailBackend):
         """Store the emails, all or none, and return their number; each gets its row as `outbox_message`.
 
         Raise ValueError if one cannot be kept faithfully. With `fail_silently` that one is logged and skipped, and a
-        failing database is only logged too, as Django's error report by mail needs it: without a database there is no
-        outbox either, and the page must still come.
+        failing database is only logged too.
         """
         composed = self._composed(email_messages)
         try:
