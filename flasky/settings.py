@@ -216,6 +216,7 @@ CONTENT_SECURITY_POLICY = {
 INSTALLED_APPS = [
     "accounts",
     "flasky.mail",  # before Django's own apps: its sendtestemail replaces theirs
+    "flasky.faults",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -227,6 +228,7 @@ INSTALLED_APPS = [
     "csp",
 ]
 MIDDLEWARE = [
+    "flasky.faults.probes.noting_probes",
     "flasky.views.healthz",
     "flasky.mail.readiness.readyz",
     "flasky.mail.metrics.metrics",
@@ -351,6 +353,9 @@ FLASKY_MAIL_SENDER = read("FLASKY_MAIL_SENDER", "Flasky Admin <flasky@example.co
 ADMINS = MANAGERS = people(FLASKY_ADMIN)
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = FLASKY_MAIL_SENDER
 EMAIL_SUBJECT_PREFIX = f"{FLASKY_MAIL_SUBJECT_PREFIX} "  # for mail_admins() and mail_managers()
+
+ERROR_MAIL_INTERVAL = 3600  # s in which one mail tells of an error, however often it happens
+ERROR_MAIL_LIMIT = 20  # different errors in such a time that get a mail each
 
 # With what /mailbox/templates/ and check_mail_templates fill a mail that shows more than a user: see mail/catalogue.py.
 MAIL_SAMPLES = {"mail/test": "flasky.mail.catalogue.test_mail"}

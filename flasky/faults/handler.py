@@ -1,12 +1,19 @@
 """The log's handler that tells the administrators of errors by mail."""
 
 import logging
+import threading
+from functools import partial
+from logging import LogRecord
 from typing import Any
 
+from django.conf import settings
 from django.core.mail import mail_admins
 from django.utils.log import AdminEmailHandler
 
+from flasky.faults.identity import identify
+from flasky.faults.probes import is_about_a_probe
 from flasky.faults.secrets import hide
+from flasky.faults.telling import tell
 
 logger = logging.getLogger(__name__)  # not below "django": what fails here is not mailed in its turn
 
@@ -14,9 +21,22 @@ MAX_SUBJECT = 200  # characters
 
 
 class ErrorMailHandler(AdminEmailHandler):
-    def send_mail(self, subject: Any, message: Any, *args: Any, **options: Any) -> None:
-        """Mail it without the secrets that the error's own text may repeat."""
+    """Mail an error without its secrets, and no more often than flasky.faults.telling says."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._here = threading.local()
+
+    def emit(self, record: LogRecord) -> None:
+        if not settings.ADMINS or is_about_a_probe(record) or getattr(self._here, "is_telling", False):
+            return
+        self._here.is_telling = True
         try:
-            mail_admins(hide(subject)[:MAX_SUBJECT], hide(message))
-        except Exception:  # the page must still come
-            logger.exception("The details of an error, for the administrators, could not be stored and are lost.")
+            tell(identify(record), partial(super().emit, record))
+        except Exception as error:  # the page must still come
+            logger.error("The details of an error could not be stored and are lost for the administrators: %s", error)
+        finally:
+            self._here.is_telling = False
+
+    def send_mail(self, subject: Any, message: Any, *args: Any, **options: Any) -> None:
+        mail_admins(hide(subject)[:MAX_SUBJECT], hide(message))

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, wait
+from contextvars import copy_context
 from typing import Generic, TypeVar
 
 from django.db import connections
@@ -31,7 +32,8 @@ class Look(Generic[T]):
         with self._asking:
             if self._current is None or self._current.done():
                 self._current = Future()
-                threading.Thread(target=self._look, args=(self._current,), name="look", daemon=True).start()
+                look = copy_context().run  # what it logs is about the request that asks
+                threading.Thread(target=look, args=(self._look, self._current), name="look", daemon=True).start()
             current = self._current
         if not wait([current], PATIENCE).done:
             raise DatabaseIsSilent

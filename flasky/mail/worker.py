@@ -17,6 +17,7 @@ from django.utils import timezone
 
 from flasky.mail.delivery import deliver_due
 from flasky.mail.models import Deliverer, OutboxMessage, RelayTrouble, State
+from flasky.mail.signals import swept
 from flasky.mail.transports import TransportUnavailable, abort_lent, close_kept, new_transport
 
 logger = logging.getLogger(__name__)
@@ -116,6 +117,7 @@ class Worker:
         self._tidy_at = time.monotonic() + settings.MAIL_SWEEP_INTERVAL
         close_kept(idle_only=True)
         Deliverer.objects.sign(_this_process(), self._threads)
+        swept.send_robust(sender=type(self))
         if not found:
             return
         if OutboxMessage.objects.release_expired():
