@@ -182,3 +182,9 @@ def test_nothing_is_stored_and_nothing_asked(read, address, django_assert_num_qu
         read(address)
     assert not User.objects.exists()
     assert not OutboxMessage.objects.exists()
+
+
+def test_without_a_list_of_languages_mails_are_shown_in_the_one_that_they_are_sent_in(read, settings):
+    settings.LANGUAGES = []
+    assert "mail/new_user" in read(LIST)
+    assert "O&#x27;Brien" in read(PAGE)

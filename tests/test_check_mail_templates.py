@@ -65,5 +65,20 @@ def test_one_problem_is_one(check, write, settings):
     assert re.fullmatch(r"CommandError: \d+ templates in 2 languages, 1 problem\.\n", complaint)
 
 
+def test_without_any_template_it_fails(check, settings, tmp_path):
+    settings.TEMPLATES = [{**engine, "DIRS": [tmp_path], "APP_DIRS": False} for engine in settings.TEMPLATES]
+    status, printed, complaint = check()
+    assert (status, printed) == (1, "")
+    assert complaint.startswith("CommandError: Nothing was checked: there is no template mail/NAME.txt or")
+
+
+def test_without_a_list_of_languages_the_one_that_mails_are_sent_in_is_checked(check, settings, write):
+    settings.LANGUAGES = []
+    assert re.fullmatch(r"\d+ templates in 1 language, nothing wrong\.\n", check()[1])
+    write("broken.txt", "{% fail %}")
+    write("broken.html", "")
+    assert "mail/broken.txt cannot be rendered with the sample usual in en:" in check()[1]
+
+
 def test_it_is_part_of_the_test_command():
     assert "manage.py check_mail_templates --settings=tests.settings" in dev.TESTS

@@ -42,6 +42,11 @@ def kinds() -> list[str]:
     return sorted({name.rpartition(".")[0] for name in templates()})
 
 
+def languages() -> dict[str, str]:
+    """Return the name of each language that mails are checked in, by its code: the one they are sent in at least."""
+    return dict(settings.LANGUAGES) or {settings.LANGUAGE_CODE: settings.LANGUAGE_CODE}
+
+
 def templates() -> list[str]:
     """Return the names of the templates that are a mail's text or HTML."""
     folders = {Path(folder) for engine in engines.all() for folder in engine.template_dirs}

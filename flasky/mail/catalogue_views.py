@@ -2,13 +2,12 @@
 
 from typing import Any
 
-from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.clickjacking import xframe_options_sameorigin
 from django.views.decorators.http import require_safe
 
-from flasky.mail.catalogue import TEXTS, USUAL, kinds, sample_email
+from flasky.mail.catalogue import TEXTS, USUAL, kinds, languages, sample_email
 from flasky.mail.message_pages import ISOLATED
 from flasky.mail.proofreading import problems
 from flasky.mail.views import debug_only
@@ -19,7 +18,7 @@ from flasky.mail.views import debug_only
 def templates(request: HttpRequest) -> HttpResponse:
     context = {
         "mails": [{"kind": kind, "problems": len(problems(kind))} for kind in kinds()],
-        "languages": settings.LANGUAGES,
+        "languages": languages().items(),
         "samples": list(TEXTS),
     }
     return render(request, "mailbox/templates.html", context)
@@ -28,12 +27,12 @@ def templates(request: HttpRequest) -> HttpResponse:
 @debug_only
 @require_safe
 def template(request: HttpRequest, kind: str) -> HttpResponse:
-    language = request.GET.get("language", settings.LANGUAGES[0][0])
+    language = request.GET.get("language", next(iter(languages())))
     require_known(kind, language)
     context = {
         "kind": kind,
         "language": language,
-        "languages": settings.LANGUAGES,
+        "languages": languages().items(),
         "problems": problems(kind),
         "previews": [preview(kind, language, sample) for sample in TEXTS],
     }
@@ -57,5 +56,5 @@ def html(request: HttpRequest, language: str, sample: str, kind: str) -> HttpRes
 
 
 def require_known(kind: str, language: str, sample: str = USUAL) -> None:
-    if kind not in kinds() or language not in dict(settings.LANGUAGES) or sample not in TEXTS:
+    if kind not in kinds() or language not in languages() or sample not in TEXTS:
         raise Http404

@@ -19,7 +19,7 @@ from django.template.utils import EngineHandler
 from django.utils import translation
 from django.utils.text import Truncator
 
-from flasky.mail.catalogue import TEXTS, sample_context, templates
+from flasky.mail.catalogue import TEXTS, languages, sample_context, templates
 
 LARGEST = 102_000  # bytes of HTML; Gmail cuts off what is longer
 SHOWN = 200  # characters of an address or of an error
@@ -52,7 +52,7 @@ def proofread(kind: str, name: str) -> list[str]:
     engine = engines["text"] if name.endswith(".txt") else engines.all()[0]  # as render_email chooses them
     found: dict[str, None] = {}  # each once, in the order in which they were found
     largest = 0
-    for language, sample in product(dict(settings.LANGUAGES), TEXTS):
+    for language, sample in product(languages(), TEXTS):
         try:
             with translation.override(language):
                 rendered = engine.get_template(name).render(sample_context(kind, TEXTS[sample]))

@@ -1,10 +1,9 @@
 from typing import Any
 
-from django.conf import settings
 from django.core.checks import Tags
 from django.core.management.base import BaseCommand, CommandError
 
-from flasky.mail.catalogue import kinds, templates
+from flasky.mail.catalogue import kinds, languages, templates
 from flasky.mail.proofreading import problems
 
 
@@ -13,10 +12,15 @@ class Command(BaseCommand):
     requires_system_checks = [Tags.templates]
 
     def handle(self, *args: Any, **options: Any) -> None:
+        if not kinds():
+            raise CommandError(
+                "Nothing was checked: there is no template mail/NAME.txt or mail/NAME.html. Look at DIRS and APP_DIRS "
+                "in TEMPLATES."
+            )
         found = [sentence for kind in kinds() for sentence in problems(kind)]
         for sentence in found:
             self.stdout.write(sentence)
-        checked = f"{counted(len(templates()), 'template')} in {counted(len(settings.LANGUAGES), 'language')}"
+        checked = f"{counted(len(templates()), 'template')} in {counted(len(languages()), 'language')}"
         if found:
             raise CommandError(f"{checked}, {counted(len(found), 'problem')}.")
         self.stdout.write(f"{checked}, nothing wrong.")
