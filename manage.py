@@ -11,12 +11,14 @@ def main() -> None:
         from django.core.management import execute_from_command_line
     except ImportError:
         sys.exit("Django is not installed for this Python. Run `make run`, or activate the virtual environment first.")
-    from django.db.utils import OperationalError
+    from django.db import DataError, IntegrityError
+    from django.db import Error as DatabaseFailure
 
     try:
         execute_from_command_line(sys.argv)
-    except OperationalError as error:
-        if "--traceback" in sys.argv:
+    except DatabaseFailure as error:
+        # Those two are about the values in a statement, not about the database.
+        if isinstance(error, (DataError, IntegrityError)) or "--traceback" in sys.argv:
             raise
         reason = " ".join(str(error).split())
         sys.exit(f"The database cannot be used: {reason}. Look at DATABASE_URL; a new one needs `manage.py migrate`.")
