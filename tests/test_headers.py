@@ -1,5 +1,7 @@
 """flasky.mail.headers: ASCII, whatever the name is."""
 
+import contextlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -49,3 +51,28 @@ def test_the_result_is_that_of_django_5(value, name):
 
     assert result_of(encoded, name, value) == result_of(lambda: forbid_multi_line_headers(name, value, "utf-8")[1])
     assert result_of(encoded_address, value, "utf-8") == result_of(sanitize_address, value, "utf-8")
+
+
+@pytest.mark.parametrize("address", ["..@[ ", "8=。?..@[\t", "a@" + "(" * 1990, '"' * 20_000])
+def test_what_the_parser_stumbles_over_is_refused_like_any_other(address):
+    with pytest.raises(ValueError, match="Invalid address"):
+        encoded_address(address, "utf-8")
+
+
+def test_a_long_name_is_accepted():
+    assert encoded_address(f"{'n' * 1000} <a@x.de>", "utf-8") == f"{'n' * 1000} <a@x.de>"
+
+
+def test_brackets_in_brackets_in_a_header_are_refused():
+    with pytest.raises(ValueError, match="Invalid address"):
+        encoded("Reply-To", "ü" + "(" * 3000)
+
+
+@given(
+    st.lists(st.sampled_from([*PIECES, "[", "]", "。", "..", "\t", "\x0b", "\0", "?=", "X:"]), max_size=14).map("".join)
+)
+def test_whatever_is_typed_is_an_address_or_a_value_error(typed):
+    with contextlib.suppress(ValueError):
+        encoded_address(typed, "utf-8")
+    with contextlib.suppress(ValueError):
+        encoded("Reply-To", typed)
