@@ -128,6 +128,32 @@ def test_where_celery_is_missing_it_is_said_how_to_install_it(settings, monkeypa
     assert found()["flasky.E011"].hint == "Install Celery: pip install -r requirements-celery.txt"
 
 
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("def", "SyntaxError: invalid syntax (own.py, line 1)"),
+        ("import os; os.environ['OWN_KEY']", "KeyError: 'OWN_KEY'"),
+        ("spool = open('/no/such/file')", "FileNotFoundError: [Errno 2] No such file or directory: '/no/such/file'"),
+        ("unknown", "NameError: name 'unknown' is not defined"),
+        ("import not_there", "No module named 'not_there'"),
+        ("1 / 0", "ZeroDivisionError: division by zero"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("setting", "path", "finding"),
+    [("MAIL_TRANSPORT", "own.Backend", "flasky.E009"), ("MAIL_DISPATCHER", "own", "flasky.E011")],
+)
+def test_a_module_of_ones_own_that_fails_is_named_with_its_setting_and_reason(
+    settings, tmp_path, monkeypatch, setting, path, finding, code, reason
+):
+    (tmp_path / "own.py").write_text(code, "utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    setattr(settings, setting, path)
+    error = found()[finding]
+    assert error.msg == f"{setting} leads to {path}, which cannot be imported: {reason}."
+    assert error.hint
+
+
 def test_a_login_to_this_machine_needs_no_encryption(settings):
     settings.MAIL_TRANSPORT = settings.TRANSPORTS["smtp"]
     settings.MAIL_USERNAME, settings.MAIL_PASSWORD = "ann", "secret"

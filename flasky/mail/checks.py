@@ -11,7 +11,6 @@ from typing import Any
 import anymail.backends
 from django.conf import settings
 from django.core import checks
-from django.core.exceptions import ImproperlyConfigured
 from django.db import Error as DatabaseFailure
 from django.db import router, transaction
 from django.utils.module_loading import import_string
@@ -210,10 +209,10 @@ def check_transport() -> Iterator[checks.CheckMessage]:
             id="flasky.E009",
         )
         return
-    except (ImportError, ImproperlyConfigured, TypeError, ValueError) as error:
+    except Exception as error:  # the code of a module may raise anything
         yield checks.Error(
-            f"MAIL_TRANSPORT leads to {path}, which cannot be imported: {error}.",
-            hint="Install what the message names, or choose another transport.",
+            f"MAIL_TRANSPORT leads to {path}, which cannot be imported: {_reason(error)}.",
+            hint="Install or correct what the message names, or choose another transport.",
             id="flasky.E009",
         )
         return
@@ -241,11 +240,11 @@ def check_dispatcher() -> Iterator[checks.CheckMessage]:
     try:
         dispatcher = import_module(path)
         missing = [name for name in ("wake", "serve", "stop") if not hasattr(dispatcher, name)]
-    except (ImportError, TypeError, ValueError) as error:
+    except Exception as error:  # the code of a module may raise anything
         install = "Install Celery: pip install -r requirements-celery.txt"
         names = f"Use {', '.join(DISPATCHERS)} or the dotted path of a module.{_did_you_mean(path, DISPATCHERS)}"
         yield checks.Error(
-            f"MAIL_DISPATCHER leads to {path}, which cannot be imported: {error}.",
+            f"MAIL_DISPATCHER leads to {path}, which cannot be imported: {_reason(error)}.",
             hint=install if path == CELERY else names,
             id="flasky.E011",
         )
@@ -288,6 +287,12 @@ def check_metrics() -> Iterator[checks.CheckMessage]:
 
 def _sentence(words: str) -> str:
     return words[:1].upper() + words[1:]
+
+
+def _reason(error: Exception) -> str:
+    """Return what the error says; its kind as well if that alone says little, as a KeyError's does."""
+    kind = "" if isinstance(error, ImportError) else f"{type(error).__name__}: "
+    return kind + " ".join(str(error).split())
 
 
 def _providers() -> list[str]:
