@@ -25,11 +25,11 @@ UNREADABLE_SETTINGS: list[tuple[str, str, str]] = []
 
 def load_env_file():
     """Add the lines of the .env file to the environment; what is set there already wins."""
-    if not ENV_FILE.exists() and "ENV_FILE" not in os.environ:
-        return
     try:
         lines = ENV_FILE.read_text("utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError):
+    except (OSError, UnicodeDecodeError) as error:
+        if isinstance(error, FileNotFoundError) and not os.environ.get("ENV_FILE"):
+            return
         UNREADABLE_SETTINGS.append(("ENV_FILE", str(ENV_FILE), "a text file in UTF-8"))
         return
     assignments = []

@@ -156,6 +156,9 @@ def test_the_log_has_lines_or_json(run):
         ("DATABASE_URL", "redis://localhost", "postgres://"),
         ("DATABASE_URL", "postgres://[x", "the database's name"),
         ("ENV_FILE", "/no/such/file", "a text file"),
+        ("ENV_FILE", "x" * 300, "a text file"),
+        ("ENV_FILE", "manage.py/.env", "a text file"),
+        ("ENV_FILE", "/", "a text file"),
         ("DATABASE_URL", "postgres://ann:hunter2@host:port/name", "a URL such as"),
     ],
 )
@@ -175,6 +178,11 @@ def test_a_line_of_the_env_file_that_cannot_be_read_is_named_and_not_shown(run, 
     assert finished.returncode == 1
     assert ".env, line 2" in finished.stderr
     assert "hunter2" not in finished.stderr + finished.stdout
+
+
+def test_an_empty_name_of_the_env_file_is_none(run):
+    finished = run("manage.py", "check", SECRET_KEY="x", ENV_FILE="")
+    assert "ENV_FILE" not in finished.stderr
 
 
 def test_an_env_file_that_is_no_text_is_named(run):
