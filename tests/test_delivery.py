@@ -121,6 +121,25 @@ def test_a_refusal_for_now_fails_after_the_days_of_the_setting(relay, settings):
     assert after_delivery(message).state == State.FAILED
 
 
+@pytest.mark.parametrize(
+    ("fields", "state"),
+    [
+        ({"recipients": []}, State.FAILED),
+        ({"outcomes": {"b@example.com": {"accepted": False, "reply": "550 No"}}}, State.FAILED),
+        ({"outcomes": {"b@example.com": {"accepted": True, "reply": "250 Ok"}}}, State.SENT),
+    ],
+)
+def test_what_nobody_is_left_to_get_is_not_called_accepted_by_its_attempt(relay, fields, state):
+    """No part of the software stores such a message; a person with a database shell may."""
+    message = store()
+    make_due(message, **fields)
+    message = after_delivery(message)
+    attempt = message.attempts.get()
+    assert (message.state, attempt.outcome) == (state, Attempt.Outcome.REFUSED)
+    assert attempt.reply == message.last_reply == "It was handed over to nobody: none of its recipients is left."
+    assert relay.mails == []
+
+
 def test_a_repeat_carries_the_same_message_id_and_date(relay):
     relay.replies = {"DATA": ["451 4.3.0 Not now"]}
     message = after_delivery(store())

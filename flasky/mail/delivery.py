@@ -261,20 +261,22 @@ def _logged(result: Result) -> dict[str, Any]:
 
 def _outcome(replies: dict[str, Reply]) -> Attempt.Outcome:
     verdicts = {reply.verdict for reply in replies.values()}
-    if verdicts <= {Verdict.ACCEPTED}:
+    if verdicts == {Verdict.ACCEPTED}:
         return Attempt.Outcome.ACCEPTED
     if Verdict.UNKNOWN in verdicts:
         return Attempt.Outcome.UNKNOWN
     if Verdict.ACCEPTED in verdicts:
         return Attempt.Outcome.PARTLY
-    return Attempt.Outcome.REFUSED if verdicts == {Verdict.REFUSED} else Attempt.Outcome.POSTPONED
+    return Attempt.Outcome.REFUSED if verdicts <= {Verdict.REFUSED} else Attempt.Outcome.POSTPONED
 
 
 def _summary(replies: dict[str, Reply]) -> str:
     """Return the reply, once if it was the same for all, otherwise one line for each recipient."""
+    if not replies:
+        return "It was handed over to nobody: none of its recipients is left."
     texts = {reply.text for reply in replies.values()}
-    if len(texts) <= 1:
-        return "".join(texts)
+    if len(texts) == 1:
+        return texts.pop()
     return "\n".join(f"{address}: {reply.text}" for address, reply in replies.items())
 
 
