@@ -124,7 +124,7 @@ def test_the_age_is_chosen(options, ages):
         (["--older-than", "3"], "'3' is no age"),
         (["--older-than", "9" * 9 + "d"], "is no age"),
         (["--to", "bob"], "'bob' is not a mail address"),
-        (["first"], "invalid int value: 'first'"),
+        (["first"], "'first' is no number of a message"),
     ],
 )
 def test_rubbish_is_answered_with_a_sentence(arguments, sentence):
@@ -147,3 +147,9 @@ def test_many_are_queued_in_batches(monkeypatch):
         store()
     call_command("requeue_mail")
     assert len(queued()) == 5
+
+
+@pytest.mark.parametrize("number", ["9" * 19, "9" * 25, "1.5", "²"])
+def test_a_number_that_no_message_can_have_is_refused(number):
+    with pytest.raises(CommandError, match="is no number of a message"):
+        call_command("requeue_mail", number)

@@ -1,4 +1,5 @@
 import re
+from argparse import ArgumentTypeError
 from collections import Counter
 from collections.abc import Collection
 from datetime import datetime, timedelta
@@ -14,6 +15,7 @@ from flasky.mail.origin import operator
 from flasky.mail.wire import envelope_address
 
 BATCH = 500  # messages that one statement names
+LONGEST_NUMBER = 18  # digits; no database counts further than 19
 AGE_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 CAN_BE_QUEUED = (State.FAILED.value, State.HELD.value, State.CANCELLED.value)
 LEFT_OUT: dict[str, str] = {
@@ -33,7 +35,8 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("id", nargs="*", type=int, help="the number of a message that failed, is held or cancelled")
+        which = "the number of a message that failed, is held or cancelled"
+        parser.add_argument("id", nargs="*", type=number, help=which)
         parser.add_argument("--state", action="append", choices=CAN_BE_QUEUED, help="may be given several times")
         parser.add_argument("--to", metavar="ADDRESS", help="messages with this recipient")
         parser.add_argument("--newer-than", metavar="AGE", help="messages stored since then, for example 90m, 12h, 3d")
@@ -60,6 +63,12 @@ class Command(BaseCommand):
                 "A running worker, or server with MAIL_DISPATCHER=threads, takes them up within "
                 f"{settings.MAIL_SWEEP_INTERVAL} s; manage.py deliver_mail delivers them now."
             )
+
+
+def number(text: str) -> int:
+    if not text.isdecimal() or len(text) > LONGEST_NUMBER:
+        raise ArgumentTypeError(f"{text[:40]!r} is no number of a message")
+    return int(text)
 
 
 def choose(states: Collection[str], options: dict[str, Any]) -> tuple[list[int], Counter[str]]:
