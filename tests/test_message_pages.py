@@ -165,6 +165,13 @@ def test_a_cause_that_is_gone_is_said_to_be(client, cause):
     assert f"About {cause}, which does not exist any more" in read(client, store(cause=cause))
 
 
+@pytest.mark.parametrize("query", ["", "?tab=history"])
+def test_a_cause_without_a_table_is_said_to_be_unreadable(client, query):
+    """Django's own user model is replaced here, and has no table."""
+    words = read(client, store(cause="auth.user:1"), query)
+    assert "About auth.user:1, which cannot be read now" in words
+
+
 # The tabs
 
 

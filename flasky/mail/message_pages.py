@@ -1,11 +1,14 @@
 """The pages of one message, the same in the admin and in the development mailbox."""
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from django.apps import apps
 from django.contrib import admin
 from django.core.exceptions import ValidationError
+from django.db import Error as DatabaseFailure
+from django.db import connections, transaction
 from django.db.models import Model
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import reverse
@@ -100,7 +103,10 @@ class Cause:
     def of(cls, message: OutboxMessage, request: HttpRequest) -> "Cause | None":
         if not message.cause:
             return None
-        found = caused_by(message.cause)
+        try:
+            found = caused_by(message.cause)
+        except DatabaseFailure:  # a model without its table, or in a database that is away
+            return cls("", f"{message.cause}, which cannot be read now", message.cause)
         if found is None:
             return cls("", f"{message.cause}, which does not exist any more", message.cause)
         return cls(str(found._meta.verbose_name), str(found), message.cause, admin_url(found, request))
@@ -109,9 +115,16 @@ class Cause:
 def caused_by(reference: str) -> Model | None:
     label, _, key = reference.partition(":")
     try:
-        return apps.get_model(label)._default_manager.filter(pk=key).first()
+        manager = apps.get_model(label)._default_manager
+        with _apart(manager.db):
+            return manager.filter(pk=key).first()
     except (LookupError, ValueError, ValidationError):
         return None
+
+
+def _apart(alias: str) -> AbstractContextManager[None]:
+    """Keep an error in a query from ending the transaction around it, if there is one."""
+    return transaction.atomic(using=alias) if connections[alias].in_atomic_block else nullcontext()
 
 
 def admin_url(instance: Model, request: HttpRequest) -> str:
