@@ -105,3 +105,10 @@ def test_the_message_is_found_by_the_index():
     newest = OutboxMessage.objects.filter(cause=CAUSE).order_by("-created_at", "-pk").values_list("pk", "state")[:1]
     assert "outbox_cause" in newest.explain()
     assert "TEMP B-TREE" not in newest.explain()
+
+
+def test_a_state_that_only_a_later_version_knows_is_on_its_way(client):
+    """While a new version is brought out, processes of the old one still answer."""
+    store("postponed")
+    fate = fate_of(CAUSE)
+    assert (fate.sentence, fate.is_final) == ("The administrators’ notification is on its way.", False)

@@ -172,6 +172,12 @@ def test_a_cause_without_a_table_is_said_to_be_unreadable(client, query):
     assert "About auth.user:1, which cannot be read now" in words
 
 
+def test_a_state_that_only_a_later_version_knows_is_not_called_accepted(client):
+    words = read(client, store(state="bounced"))
+    assert "It is 'bounced', which only a later version of this software understands: look at it there." in words
+    assert "The relay accepted it" not in words
+
+
 # The tabs
 
 

@@ -149,6 +149,12 @@ def test_many_are_queued_in_batches(monkeypatch):
     assert len(queued()) == 5
 
 
+def test_a_state_that_only_a_later_version_knows_is_named(output):
+    message = store("bounced")
+    call_command("requeue_mail", str(message.pk))
+    assert output() == "0 queued again.\n1 left out: bounced.\n"
+
+
 @pytest.mark.parametrize("number", ["9" * 19, "9" * 25, "1.5", "²"])
 def test_a_number_that_no_message_can_have_is_refused(number):
     with pytest.raises(CommandError, match="is no number of a message"):

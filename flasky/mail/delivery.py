@@ -45,7 +45,7 @@ RETRY_JITTER = 0.1  # of the pause, so that what failed together does not come b
 HINT_LIMITS = (1, RETRY_PAUSES[-1])  # s within which a reply's own "try again in …" is obeyed
 HINT_GROWTH = 1 / 8  # of the message's age, which is the least that is waited then
 
-LEVELS = {State.SENT: logging.INFO, State.FAILED: logging.ERROR, State.HELD: logging.ERROR}
+LEVELS: dict[str, int] = {State.SENT: logging.INFO, State.FAILED: logging.ERROR, State.HELD: logging.ERROR}
 
 
 def deliver_due(stop: Callable[[], bool] = lambda: False, delivered: Callable[[], None] = lambda: None) -> Counter[str]:
@@ -238,7 +238,7 @@ def _log(result: Result) -> None:
         message = "Message %s: somebody else took it over before its reply came."
         logger.warning(message, result.message.pk, extra=fields)
         return
-    level = LEVELS.get(State(result.state), logging.WARNING)
+    level = LEVELS.get(result.state, logging.WARNING)
     reply = "; ".join(result.attempt["reply"].split("\n"))
     logger.log(level, "Message %s %s: %s", result.message.pk, result.state, reply, extra=fields)
 

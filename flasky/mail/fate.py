@@ -7,7 +7,7 @@ from flasky.mail.models import FINISHED, OutboxMessage, State
 # A visitor cannot act on a refusal: what will be tried again is on its way.
 ON_ITS_WAY = "The administrators’ notification is on its way."
 NOT_HANDED_OVER = "The administrators’ notification could not be handed over to the mail server."
-SENTENCES = {
+SENTENCES: dict[str, str] = {
     State.QUEUED: ON_ITS_WAY,
     State.SENDING: ON_ITS_WAY,
     State.SENT: "The administrators’ notification has been handed over to the mail server.",
@@ -19,11 +19,11 @@ SENTENCES = {
 
 class Fate(NamedTuple):
     pk: int
-    state: State
+    state: str  # of a later version, perhaps: old and new processes run side by side for a while
 
     @property
     def sentence(self) -> str:
-        return SENTENCES[self.state]
+        return SENTENCES.get(self.state, ON_ITS_WAY)
 
     @property
     def is_final(self) -> bool:
@@ -35,4 +35,4 @@ def fate_of(cause: str) -> Fate | None:
     if not cause:
         return None
     newest = OutboxMessage.objects.filter(cause=cause).order_by("-created_at", "-pk").values_list("pk", "state").first()
-    return Fate(newest[0], State(newest[1])) if newest else None
+    return Fate(*newest) if newest else None

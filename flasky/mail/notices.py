@@ -92,7 +92,9 @@ def why(message: OutboxMessage) -> str:
             return _why_failed(message)
         case State.CANCELLED:
             return _why_cancelled(message)
-    return _to_whom_sent(message)
+        case State.SENT:
+            return _to_whom_sent(message)
+    return f"It is {message.state!r}, which only a later version of this software understands: look at it there."
 
 
 def _why_later(message: OutboxMessage) -> str:

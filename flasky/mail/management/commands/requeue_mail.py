@@ -88,7 +88,7 @@ def choose(states: Collection[str], options: dict[str, Any]) -> tuple[list[int],
             continue
         ids.discard(pk)
         if state not in states:
-            left_out[LEFT_OUT[state]] += 1
+            left_out[LEFT_OUT.get(state, state)] += 1
         elif empty:
             left_out["the body was pruned"] += 1
         else:
