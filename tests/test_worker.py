@@ -8,11 +8,12 @@ from datetime import timedelta
 
 import pytest
 from django.core.mail import EmailMessage
-from django.db import connection
+from django.db import OperationalError, connection
 from django.utils import timezone
 
 from flasky.mail import worker as worker_module
 from flasky.mail.models import Deliverer, OutboxMessage, RelayTrouble, State
+from flasky.mail.transports import new_transport
 from flasky.mail.worker import Worker
 from tests.conftest import running, use_relay, wait_until
 from tests.smtp_server import SmtpServer
@@ -169,6 +170,21 @@ def test_the_relays_trouble_can_be_seen_while_it_lasts(settings, monkeypatch):
             assert message.wait(20) == State.SENT
             wait_until(lambda: not RelayTrouble.objects.exists())
             assert len(back.mails) == 1
+
+
+def test_a_trouble_that_cannot_be_cleared_ends_no_delivery_and_is_cleared_later():
+    RelayTrouble.objects.note(new_transport().server.name, "down", timezone.now())
+    worker = Worker()
+
+    def away(*arguments):
+        raise OperationalError("the database is away")
+
+    with connection.execute_wrapper(away):
+        worker._note_recovery()
+    assert RelayTrouble.objects.exists()
+    worker._note_recovery()
+    assert not RelayTrouble.objects.exists()
+    worker.stop()
 
 
 def test_mail_that_nobody_delivers_is_in_the_log_of_every_sweep(relay, settings, caplog):

@@ -188,7 +188,10 @@ class Worker:
             logger.info("The relay takes mail again.")
             self.wake()  # the other threads can go on
         if noted:
-            RelayTrouble.objects.clear(new_transport().server.name)
+            try:
+                RelayTrouble.objects.clear(new_transport().server.name)
+            except DatabaseFailure:  # the mail that was taken is recorded; the next one that is clears this
+                self._trouble_noted = True
 
     def _seconds_to_next_sweep(self, next_attempt_at: datetime | None) -> float:
         """Return when to look again if nobody wakes us; a job that ends does."""
