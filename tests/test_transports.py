@@ -1,5 +1,6 @@
 """flasky.mail.transports: connect, hand over, report each recipient's reply."""
 
+import smtplib
 import socket
 import threading
 
@@ -115,6 +116,23 @@ def test_after_an_abort_no_new_connection_is_made(relay):
         transports.abort_lent()
         transport.deliver(a_message())
     assert (len(relay.mails), relay.sessions) == (1, 1)
+
+
+def test_an_abort_that_comes_while_its_thread_hangs_up_is_none(relay):
+    """Between two looks at the socket the thread that uses the connection may close it."""
+    transport = transports.new_transport()
+    transport.open()
+    sock = transport._smtp.sock
+    looks = iter([sock])
+
+    class HangingUp(smtplib.SMTP):
+        sock = property(lambda smtp: next(looks, None))
+
+    transport._smtp.__class__ = HangingUp
+    transport.abort()
+    assert transport.aborted
+    assert sock.recv(1) == b""
+    sock.close()
 
 
 def test_one_connection_serves_many_messages_and_borrowers(relay):

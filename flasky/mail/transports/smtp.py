@@ -81,10 +81,10 @@ class SmtpTransport(Transport):
 
     def abort(self) -> None:
         self.aborted = True
-        smtp = self._smtp
-        if smtp is not None and smtp.sock is not None:
+        sock = getattr(self._smtp, "sock", None)  # looked at once: the thread that uses it may close it meanwhile
+        if sock is not None:
             with contextlib.suppress(OSError):
-                smtp.sock.shutdown(socket.SHUT_RDWR)  # whoever waits for a reply is told that there will be none
+                sock.shutdown(socket.SHUT_RDWR)  # whoever waits for a reply is told that there will be none
 
     def deliver(self, message: Any, following: Any = None) -> dict[str, Reply]:
         if self.announced is not message and (self.announced is not None or self.is_worn()):
