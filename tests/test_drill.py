@@ -11,6 +11,7 @@ from django.core.mail import EmailMessage
 from django.core.management import CommandError, call_command
 
 from flasky.mail import delivery
+from flasky.mail.drill.conductor import Conductor, Plan
 from flasky.mail.drill.points import POINTS, die_at, kill_on_pass
 from flasky.mail.drill.relay import DELAYS, Fault, Relay, random_faults, running
 from flasky.mail.drill.report import Report
@@ -149,6 +150,19 @@ def test_windows_has_no_sigkill(monkeypatch):
 def test_a_number_that_makes_no_sense_is_refused(value):
     with pytest.raises(CommandError, match="whole number from 1 upwards"):
         call_command("drill", f"--kills={value}")
+
+
+def test_a_worker_that_died_with_something_in_its_pipe_keeps_nobody_from_dismissing_the_others():
+    dead, alive = (
+        subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE)
+        for code in ("import os; os.close(0)", "import sys; sys.stdin.read()")
+    )
+    dead.wait(timeout=20)
+    dead.stdin.write(b"unread")
+    conductor = Conductor(Plan(0, 0, 2, 1, 1), None, print)
+    conductor.workers = {dead: "", alive: ""}
+    conductor.dismiss_workers()
+    assert alive.returncode == 0
 
 
 class Died(BaseException):

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from importlib import import_module
 
@@ -172,7 +172,8 @@ class Conductor:
 
     def dismiss_workers(self) -> None:
         for process in self.workers:
-            process.stdin.close()  # type: ignore[union-attr]
+            with suppress(OSError):  # it may have died
+                process.stdin.close()  # type: ignore[union-attr]
         deadline = time.monotonic() + STOP_TIMEOUT
         for process in self.workers:
             try:
