@@ -1,5 +1,6 @@
 """Every setting, its default and its unit. The environment is read here and nowhere else."""
 
+import json
 import os
 import re
 import sys
@@ -319,6 +320,17 @@ def dispatcher(name):
     return name if "." in name else f"flasky.mail.dispatchers.{name}"
 
 
+def anymail_value(name, text):
+    if not text.startswith("{"):
+        return {"true": True, "false": False}.get(text.lower(), text)
+    try:
+        return json.loads(text)
+    except ValueError:
+        # The value itself is not repeated: it may hold a key.
+        UNREADABLE_SETTINGS.append((name, "{…", "JSON, because it starts with {"))
+        return {}
+
+
 # Every mail is stored first; MAIL_TRANSPORT is the e-mail backend that takes it out of the outbox.
 globals().update(mail_goes_to(OUTBOX))
 MAIL_TRANSPORT = read("MAIL_TRANSPORT", transport("smtp"), transport)
@@ -361,8 +373,9 @@ ERROR_MAIL_LIMIT = 20  # different errors in such a time that get a mail each
 MAIL_SAMPLES = {"mail/test": "flasky.mail.catalogue.test_mail"}
 
 # ANYMAIL_MAILGUN_API_KEY=… in the environment is Anymail's setting MAILGUN_API_KEY, and so for every provider.
+# Those that are dictionaries are JSON, for example ANYMAIL_AMAZON_SES_CLIENT_PARAMS={"region_name": "eu-central-1"}.
 ANYMAIL = {
-    name.removeprefix("ANYMAIL_"): {"true": True, "false": False}.get(value.lower(), value)
+    name.removeprefix("ANYMAIL_"): anymail_value(name, value.strip())
     for name, value in environ.Env.ENVIRON.items()
     if name.startswith("ANYMAIL_") and value
 } | {"REQUESTS_TIMEOUT": MAIL_TIMEOUT}  # s

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from flasky.mail.copies import forwarding, new_message_from, with_identity
 from flasky.mail.models import OutboxMessage, State
+from flasky.mail.wire import compose
 
 NEW = ("<new@example.com>", "Thu, 26 Nov 2026 07:00:00 +0000")
 FIRST = b"Message-ID: <new@example.com>\r\nDate: Thu, 26 Nov 2026 07:00:00 +0000\r\n"
@@ -158,3 +159,10 @@ def test_a_mail_in_eight_bits_comes_back_to_the_byte(settings):
     original = OutboxMessage.objects.get()
     forwarding(original, "me@example.com").send()
     assert bytes(original.content) in bytes(OutboxMessage.objects.latest("pk").content)
+
+
+@pytest.mark.django_db
+def test_a_new_message_has_an_identity_of_its_own_even_if_somebody_had_set_the_first_ones():
+    fields = compose(EmailMessage("Hi", "Hello", "a@example.com", ["b@example.com"], headers={"Message-ID": "<1@x>"}))
+    assert fields["provider_options"] == {"given_headers": ["Message-ID"]}
+    assert new_message_from(OutboxMessage(**fields)).provider_options == {}

@@ -57,13 +57,18 @@ ALLOWED = {
     "flasky.mail.transports.own_smtp": {
         "flasky.mail.replies",
         "flasky.mail.transports.base",
+        "flasky.mail.transports.failures",
         "flasky.mail.transports.smtp",
         "flasky.mail.trouble",
         "flasky.mail.wire",
     },
+    "flasky.mail.transports.failures": {"flasky.mail.replies"},
+    "flasky.mail.transports.providers": set(),
     "flasky.mail.transports.base": {
         "flasky.mail.replies",
         "flasky.mail.seats",
+        "flasky.mail.transports.failures",
+        "flasky.mail.transports.providers",
         "flasky.mail.trouble",
         "flasky.mail.wire",
     },
@@ -216,5 +221,21 @@ def test_the_environment_is_read_in_the_settings_only():
 
 def test_the_project_loads_without_celery():
     script = "import sys, django; django.setup(); raise SystemExit('celery' in sys.modules)"
+    finished = subprocess.run([sys.executable, "-c", script], timeout=60, capture_output=True)
+    assert finished.returncode == 0, finished.stderr.decode()
+
+
+def test_whoever_sends_by_smtp_loads_no_library_for_http():
+    script = """
+import sys, django
+from django.conf import settings
+settings.INSTALLED_APPS.remove("anymail")
+django.setup()
+from django.core.mail import EmailMessage
+from flasky.mail import backend, transports, wire, worker
+wire.compose(EmailMessage("Hi", "Hello", "a@example.com", ["b@example.com"]))
+transports.new_transport()
+raise SystemExit(", ".join({"requests", "urllib3", "boto3", "botocore"} & set(sys.modules)) or 0)
+"""
     finished = subprocess.run([sys.executable, "-c", script], timeout=60, capture_output=True)
     assert finished.returncode == 0, finished.stderr.decode()

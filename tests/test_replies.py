@@ -1,13 +1,10 @@
 """flasky.mail.replies: what a reply means."""
 
 import pytest
-import requests
-from anymail.exceptions import AnymailAPIError, AnymailInvalidAddress, AnymailSerializationError
 from hypothesis import given
 from hypothesis import strategies as st
-from urllib3.exceptions import MaxRetryError, NewConnectionError
 
-from flasky.mail.replies import MAX_TEXT, Reply, Verdict, is_out_of_turn, provider_verdict, retry_hint, smtp_verdict
+from flasky.mail.replies import MAX_TEXT, Reply, Verdict, is_out_of_turn, retry_hint, smtp_verdict
 
 
 @pytest.mark.parametrize(
@@ -104,36 +101,6 @@ def test_a_hint_when_to_come_back_is_understood(text, seconds):
 def test_any_text_is_read_without_an_error(text):
     hint = retry_hint(text)
     assert hint is None or hint >= 0
-
-
-def caused_by(cause):
-    error = AnymailAPIError("no answer")
-    error.__cause__ = cause
-    return error
-
-
-@pytest.mark.parametrize(
-    ("error", "status", "verdict"),
-    [
-        (AnymailAPIError("no network"), None, Verdict.POSTPONED),
-        (caused_by(requests.ConnectTimeout("slow")), None, Verdict.POSTPONED),
-        (
-            caused_by(requests.ConnectionError(MaxRetryError(None, "", NewConnectionError(None, "no")))),
-            None,
-            Verdict.POSTPONED,
-        ),
-        (caused_by(requests.ReadTimeout("no answer")), None, Verdict.UNKNOWN),
-        (caused_by(requests.ConnectionError("Connection aborted")), None, Verdict.UNKNOWN),
-        (AnymailInvalidAddress("no address"), None, Verdict.REFUSED),
-        (AnymailSerializationError("no JSON"), None, Verdict.REFUSED),
-        (AnymailAPIError("bad request"), 400, Verdict.REFUSED),
-        (AnymailAPIError("wrong key"), 401, Verdict.UNAVAILABLE),
-        (AnymailAPIError("too many"), 429, Verdict.POSTPONED),
-        (AnymailAPIError("their fault"), 503, Verdict.POSTPONED),
-    ],
-)
-def test_a_providers_failure_is_sorted_by_its_http_status(error, status, verdict):
-    assert provider_verdict(error, status) == verdict
 
 
 @pytest.mark.parametrize(

@@ -128,6 +128,16 @@ def test_the_secret_keys_of_before_are_separated_by_commas(values, text, keys):
     assert values("SECRET_KEY_FALLBACKS", SECRET_KEY_FALLBACKS=text) == [keys]
 
 
+def test_a_dictionary_of_anymails_is_json(values):
+    [anymail] = values("ANYMAIL", ANYMAIL_AMAZON_SES_CLIENT_PARAMS='{"region_name": "eu-central-1"}')
+    assert anymail["AMAZON_SES_CLIENT_PARAMS"] == {"region_name": "eu-central-1"}
+
+
+def test_a_dictionary_that_is_no_json_is_reported_without_its_keys(values):
+    [unreadable] = values("UNREADABLE_SETTINGS", ANYMAIL_AMAZON_SES_CLIENT_PARAMS='{"aws_secret_access_key": "s3cret"')
+    assert unreadable == [["ANYMAIL_AMAZON_SES_CLIENT_PARAMS", "{…", "JSON, because it starts with {"]]
+
+
 def logged(run, **variables):
     script = "import django, logging; django.setup(); logging.getLogger('x').warning('To %s', 'ann@example.com')"
     return run("-c", script, SECRET_KEY="x", **variables).stderr

@@ -371,9 +371,65 @@ def test_a_wrong_key_is_the_providers_trouble_and_costs_no_attempt(provider):
         deliver()
 
 
-def test_a_provider_that_cannot_be_reached_postpones(provider):
-    provider(error=AnymailAPIError("no network"))
-    assert deliver()["b@example.com"].verdict == Verdict.POSTPONED
+@pytest.mark.parametrize(
+    "error", [AnymailAPIError("no answer"), RuntimeError("?"), KeyError("id"), ValueError("JSON?")]
+)
+def test_an_error_of_which_nobody_knows_when_it_came_leaves_a_doubt(provider, error):
+    provider(error=error)
+    assert deliver()["b@example.com"].verdict == Verdict.UNKNOWN
+
+
+def refused_connection():
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
+    try:
+        socket.create_connection(("127.0.0.1", port))
+    except OSError as error:
+        return error
+
+
+@pytest.mark.parametrize("error", [refused_connection(), socket.gaierror(-2, "Name unknown")])
+def test_a_library_that_reached_nobody_costs_no_attempt(provider, error):
+    provider(error=error)
+    with pytest.raises(TransportUnavailable, match="cannot be reached"):
+        deliver()
+
+
+def test_a_second_provider_that_does_not_answer_leaves_a_doubt_though_the_first_was_away(provider):
+    error = TimeoutError("no answer")
+    error.__context__ = refused_connection()
+    provider(error=error)
+    assert deliver()["b@example.com"].verdict == Verdict.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("error", "verdict"),
+    [
+        (smtplib.SMTPDataError(554, b"5.7.1 Spam"), Verdict.REFUSED),
+        (smtplib.SMTPDataError(250, b"Ok"), Verdict.UNKNOWN),
+        (smtplib.SMTPSenderRefused(451, b"4.3.0 Later", "a@example.com"), Verdict.POSTPONED),
+        (smtplib.SMTPServerDisconnected("gone"), Verdict.UNKNOWN),
+        (smtplib.SMTPRecipientsRefused({"b@example.com": (550, b"5.1.1 No such user")}), Verdict.REFUSED),
+    ],
+)
+def test_the_smtp_errors_of_a_backend_inside_are_sorted_by_their_codes(provider, error, verdict):
+    provider(error=error)
+    assert deliver()["b@example.com"].verdict == verdict
+
+
+def test_a_backend_that_cannot_be_opened_is_no_messages_fault(provider, monkeypatch):
+    def fail(backend):
+        raise RuntimeError("no credentials")
+
+    monkeypatch.setattr(Provider, "open", fail)
+    with pytest.raises(TransportUnavailable, match=r"no credentials\. Look at MAIL_TRANSPORT"):
+        deliver()
+
+
+def test_an_address_that_the_provider_spells_differently_is_still_refused(provider):
+    provider(statuses={"B@Example.com": status("rejected")})
+    assert deliver()["b@example.com"].verdict == Verdict.REFUSED
 
 
 def test_a_send_that_a_receiver_cancelled_is_not_called_sent(provider):

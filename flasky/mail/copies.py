@@ -7,7 +7,7 @@ from django.core.mail import EmailMessage
 
 from flasky.mail.models import OutboxMessage
 from flasky.mail.origin import origin
-from flasky.mail.wire import with_fixed_identity
+from flasky.mail.wire import GIVEN_HEADERS, with_fixed_identity
 
 END_OF_HEADER = b"\r\n\r\n"
 IDENTITY = re.compile(rb"^(?:Message-ID|Date):[^\r\n]*\r\n(?:[ \t][^\r\n]*\r\n)*", re.IGNORECASE | re.MULTILINE)
@@ -30,7 +30,7 @@ def new_message_from(original: OutboxMessage) -> OutboxMessage:
         envelope_sender=original.envelope_sender,
         recipients=original.recipients,
         content=with_identity(bytes(original.content), identity["Message-ID"], identity["Date"]),
-        provider_options=original.provider_options,
+        provider_options={name: value for name, value in original.provider_options.items() if name != GIVEN_HEADERS},
         event=original.event,
         priority=original.priority,
         cause=original.cause,

@@ -4,9 +4,6 @@ import re
 from dataclasses import dataclass
 from enum import Enum
 
-from requests import ConnectTimeout
-from urllib3.exceptions import NewConnectionError
-
 MAX_TEXT = 2000  # characters of a reply that are kept
 
 
@@ -109,24 +106,3 @@ def retry_hint(text: str) -> int | None:
     if number:
         return int(number) * SECONDS[unit.lower()]
     return int(hours) * 3600 + int(minutes) * 60 + int(seconds)
-
-
-def provider_verdict(error: Exception, status_code: int | None) -> Verdict:
-    """Sort a provider's failure by its HTTP status (RFC 9110, section 15), or by the exception if there is none."""
-    if status_code is None:
-        if isinstance(error, (TypeError, ValueError)):  # it could not even be put into the provider's words
-            return Verdict.REFUSED
-        return Verdict.UNKNOWN if _was_sent(error.__cause__) else Verdict.POSTPONED
-    if status_code in (401, 403):  # the key is wrong
-        return Verdict.UNAVAILABLE
-    if status_code in (408, 425, 429) or status_code >= 500:  # time-out, too early, too many, their fault
-        return Verdict.POSTPONED
-    return Verdict.REFUSED
-
-
-def _was_sent(cause: BaseException | None) -> bool:
-    """Tell whether the request may have reached the provider, although no answer came."""
-    if not isinstance(cause, OSError) or isinstance(cause, ConnectTimeout):
-        return False
-    reason = getattr(cause.args[0], "reason", None) if cause.args else None
-    return not isinstance(reason, NewConnectionError)

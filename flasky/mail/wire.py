@@ -50,6 +50,7 @@ PROVIDER_OPTIONS = (
     "track_clicks",
     "track_opens",
 )
+GIVEN_HEADERS = "given_headers"  # beside those: the headers that we would have made if nobody had given them
 
 
 def compose(email: EmailMessage) -> dict[str, Any]:
@@ -205,6 +206,8 @@ def provider_options(email: EmailMessage) -> dict[str, Any]:
             options[name] = json.loads(json.dumps(plain(value), allow_nan=False))  # no database's JSON has a NaN
         except (TypeError, ValueError) as error:
             raise ValueError(f"The email's {name} cannot be kept in the outbox: {error}.") from error
+    if given := [name for name in email.extra_headers if name.lower() in ("message-id", "date")]:
+        options[GIVEN_HEADERS] = given
     return options
 
 

@@ -49,6 +49,7 @@ class Worker:
         self._trouble_noted = True  # perhaps: by a process that is gone
         self._pause = 0.0  # s
         self._probe_at = 0.0  # on the monotonic clock
+        self._rest_until = 0.0  # on the monotonic clock: the provider has said for how long it wants no request
         self._timer = threading.Thread(target=self._run, name="mail-timer", daemon=True)
 
     def start(self) -> None:
@@ -143,9 +144,9 @@ class Worker:
 
     def _deliver(self) -> None:
         try:
-            deliver_due(self._stopping.is_set, self._note_recovery)
+            deliver_due(self._must_rest, self._note_recovery)
         except TransportUnavailable as trouble:
-            self._note_trouble(str(trouble))
+            self._note_trouble(str(trouble), trouble.retry_after)
         except Exception as error:  # an executor keeps exceptions to itself
             if self._is_news(f"{type(error).__name__}: {error}"):
                 logger.exception("A delivering thread failed; the next one tries again after a pause.")
@@ -157,21 +158,30 @@ class Worker:
                     self._quiet.set()
             self.wake()
 
-    def _note_trouble(self, reason: str) -> None:
+    def _must_rest(self) -> bool:
+        return self._stopping.is_set() or time.monotonic() < self._rest_until
+
+    def _note_trouble(self, reason: str, wanted_pause: float | None = None) -> None:
         if self._stopping.is_set():
             return
-        if self._is_news(reason):
+        if self._is_news(reason, wanted_pause):
             logger.error("%s Mail waits in the outbox.", reason)
         next_probe_at = timezone.now() + timedelta(seconds=self._probe_at - time.monotonic())
         with contextlib.suppress(DatabaseFailure):  # who reads it then has other worries
             RelayTrouble.objects.note(new_transport().server.name, reason, next_probe_at)
             self._trouble_noted = True
 
-    def _is_news(self, reason: str) -> bool:
-        """Plan the next probe; the threads that meet the same trouble meanwhile do not prolong the pause."""
+    def _is_news(self, reason: str, wanted_pause: float | None = None) -> bool:
+        """Plan the next probe; the threads that meet the same trouble meanwhile do not prolong the pause.
+
+        A pause that the other side wants is none of ours: no thread asks before its end.
+        """
         with self._lock:
             is_news, self._trouble = reason != self._trouble, reason
-            if time.monotonic() >= self._probe_at:
+            if wanted_pause is not None:
+                self._rest_until = max(self._rest_until, time.monotonic() + wanted_pause * random.uniform(1, 1.1))
+                self._probe_at = max(self._probe_at, self._rest_until)
+            elif time.monotonic() >= self._probe_at:
                 self._pause = min(max(FIRST_PAUSE, self._pause * 2), LONGEST_PAUSE)
                 self._probe_at = time.monotonic() + self._pause * random.uniform(0.8, 1.2)
         return is_news

@@ -8,11 +8,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from anymail.exceptions import AnymailError
 from django.conf import settings
 
-from flasky.mail.replies import Reply, Verdict, provider_verdict
+from flasky.mail.replies import Reply, Verdict
 from flasky.mail.seats import TakenSeat
+from flasky.mail.transports.failures import smtp_answers, sort_failure
+from flasky.mail.transports.providers import ask_once_and_in_time, leave_out_what_is_refused
 from flasky.mail.trouble import TransportUnavailable, advise, explain
 from flasky.mail.wire import rebuild
 
@@ -40,6 +41,7 @@ class Transport:
         self.backend = backend
         if getattr(backend, "fail_silently", False):
             backend.fail_silently = False  # whoever delivers must hear of it, or the mail is lost
+        ask_once_and_in_time(backend)
         self.mails = 0
         self.idle_since = time.monotonic()
         self.aborted = False
@@ -57,6 +59,10 @@ class Transport:
         except (OSError, smtplib.SMTPException, UnicodeError) as error:
             self.close()
             raise TransportUnavailable(explain(error), getattr(error, "smtp_code", 0) == CROWDED) from error
+        except Exception as error:  # every library has errors of its own
+            self.close()
+            reason = f"{settings.MAIL_TRANSPORT} cannot be opened: {type(error).__name__}: {error}"
+            raise TransportUnavailable(f"{reason}. Look at MAIL_TRANSPORT and its settings.") from error
 
     def _connect(self) -> bool:
         """Return whether that was not done yet."""
@@ -111,35 +117,54 @@ class Transport:
         self.mails += 1
         recipients = message.remaining_recipients
         email = rebuild(message.content, message.envelope_sender, recipients, message.provider_options)
+        leave_out_what_is_refused(email, self.backend)
         try:
             taken = self.backend.send_messages([email])
-        except AnymailError as error:
-            text = " ".join(str(error).split())
-            otherwise = Reply(provider_verdict(error, error.status_code), text)
-            if otherwise.verdict == Verdict.UNAVAILABLE:
-                raise TransportUnavailable(f"{otherwise.text} {advise(otherwise)}") from error
         except Exception as error:
-            if not _was_answered(email):
-                raise
-            # A receiver of post_send failed when the provider had the mail already.
-            otherwise = Reply(Verdict.UNKNOWN, f"{type(error).__name__} after the provider's answer: {error}")
-        else:
-            otherwise = Reply(Verdict.ACCEPTED, "handed over")
-            if taken == 0:
-                otherwise = Reply(Verdict.REFUSED, "The transport sent nothing: a receiver of pre_send cancelled it.")
-        return _provider_replies(email, recipients, otherwise)
+            return self._replies_after(error, email, message)
+        if taken is not None and not taken:
+            text = f"{type(self.backend).__name__} sent nothing; perhaps a receiver of pre_send cancelled it."
+            return _provider_replies(email, recipients, Reply(Verdict.REFUSED, text))
+        return _provider_replies(email, recipients, Reply(Verdict.ACCEPTED, "handed over"))
+
+    def _replies_after(self, error: Exception, email: Any, message: Any) -> dict[str, Reply]:
+        """Return what the error means for each recipient. Raise TransportUnavailable if no message is to blame."""
+        recipients = message.remaining_recipients
+        if answers := smtp_answers(error):  # of a back end that has one of Django's inside
+            *_, last = answers.values()
+            for reply in answers.values():
+                if reply.verdict == Verdict.UNAVAILABLE:
+                    raise TransportUnavailable(f"The server answered {reply.text}. {advise(reply)}") from error
+            return {address: answers.get(address, last) for address in recipients}
+        failure = sort_failure(error, _was_answered(email))
+        if failure.verdict == Verdict.UNAVAILABLE and not (_was_answered(email) and email.anymail_status.recipients):
+            sentence = f"{failure.text.rstrip('.')}. {failure.advice}"
+            raise TransportUnavailable(sentence, retry_after=failure.retry_after) from error
+        if failure.verdict == Verdict.UNKNOWN:
+            logger.warning("Message %s: nobody knows whether it was handed over.", message.pk, exc_info=error)
+        self.close()
+        return _provider_replies(email, recipients, Reply(failure.verdict, failure.text))
 
 
 def _provider_replies(email: Any, recipients: list[str], otherwise: Reply) -> dict[str, Reply]:
     """Return what Anymail recorded for each recipient, whatever failed afterwards; `otherwise` where it is silent."""
-    replies = dict.fromkeys(recipients, otherwise)
-    if _was_answered(email):
-        for address, said in email.anymail_status.recipients.items():
-            if address in replies and said.status:
-                refused = said.status in ("invalid", "rejected", "failed")
-                verdict = Verdict.REFUSED if refused else Verdict.ACCEPTED
-                replies[address] = Reply(verdict, f"{said.status}, id {said.message_id}")
-    return replies
+    if not _was_answered(email):
+        return dict.fromkeys(recipients, otherwise)
+    said = {address.lower(): status for address, status in email.anymail_status.recipients.items() if status.status}
+    return {
+        address: _reply(said[address.lower()], email) if address.lower() in said else otherwise
+        for address in recipients
+    }
+
+
+def _reply(said: Any, email: Any) -> Reply:
+    text = f"{said.status}, id {said.message_id}"
+    if said.status == "unknown" and not said.message_id:  # Anymail found nothing about it in the answer
+        return Reply(Verdict.UNKNOWN, text)
+    if said.status not in ("invalid", "rejected", "failed"):
+        return Reply(Verdict.ACCEPTED, text)
+    reason = getattr(email.anymail_status.esp_response, "text", None)
+    return Reply(Verdict.REFUSED, f"{text}: {' '.join(reason.split())}" if isinstance(reason, str) and reason else text)
 
 
 def _was_answered(email: Any) -> bool:

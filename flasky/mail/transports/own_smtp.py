@@ -14,6 +14,7 @@ from django.core.mail.backends.smtp import EmailBackend as SmtpEmailBackend
 
 from flasky.mail.replies import Reply, Verdict
 from flasky.mail.transports.base import CROWDED, Server, Transport
+from flasky.mail.transports.failures import smtp_answers, smtp_reply
 from flasky.mail.transports.smtp import QUIT_TIMEOUT, SmtpTransport
 from flasky.mail.trouble import TransportUnavailable, advise, explain
 from flasky.mail.wire import rebuild
@@ -101,7 +102,7 @@ class OwnSmtpTransport(Transport):
     def _noting_the_reply(self, rcpt: Callable[..., Any]) -> Callable[..., Any]:
         def note(address: str, *arguments: Any, **options: Any) -> Any:
             code, text = rcpt(address, *arguments, **options)
-            self._heard[address] = _reply("RCPT", code, text)
+            self._heard[address] = smtp_reply("RCPT", code, text)
             return code, text
 
         return note
@@ -156,22 +157,18 @@ class OwnSmtpTransport(Transport):
         try:
             taken = self.backend.send_messages([email])
         except Exception as error:
-            return self._replies_after(error, message)
+            return self._replies_to(error, message)
         self.idle_since = time.monotonic()
         if taken is not None and not taken:
             text = f"{type(self.backend).__name__} sent nothing: its send_messages() returned {taken}."
             return dict.fromkeys(recipients, Reply(Verdict.REFUSED, text))
         return self._replies_for(recipients, Reply(Verdict.ACCEPTED, "handed over"))
 
-    def _replies_after(self, error: Exception, message: Any) -> dict[str, Reply]:
+    def _replies_to(self, error: Exception, message: Any) -> dict[str, Reply]:
         recipients = message.remaining_recipients
-        if isinstance(error, smtplib.SMTPRecipientsRefused):
-            self._heard |= {address: _reply("RCPT", *answer) for address, answer in error.recipients.items()}
-            return self._replies_for(recipients, self._refusal(*self._heard.values()))
-        if isinstance(error, smtplib.SMTPDataError):
-            return self._replies_for(recipients, self._refusal(_reply("CONTENT", error.smtp_code, error.smtp_error)))
-        if isinstance(error, smtplib.SMTPResponseException) and error.smtp_code > 0:
-            return self._replies_for(recipients, self._refusal(_reply("MAIL", error.smtp_code, error.smtp_error)))
+        if answers := smtp_answers(error):
+            self._heard |= {address: reply for address, reply in answers.items() if address}
+            return self._replies_for(recipients, self._refusal(list(answers.values())))
         # If we have not heard the backend, it may have a connection of its own.
         may_have_left = self._texts > 0 or not self._has_spoken
         if isinstance(error, OSError):  # smtplib's own are among them
@@ -184,21 +181,18 @@ class OwnSmtpTransport(Transport):
         self.close()
         return self._replies_for(recipients, Reply(Verdict.UNKNOWN if may_have_left else Verdict.POSTPONED, text))
 
-    def _refusal(self, *replies: Reply) -> Reply:
+    def _refusal(self, replies: list[Reply]) -> Reply:
         """Return what became of a message after these replies. Raise TransportUnavailable if one says so of the server.
 
         A backend may send a message more than once: what left before is not refused.
         """
-        last = replies[-1] if replies else Reply(Verdict.POSTPONED, "No recipient was accepted.", "RCPT")
+        last = replies[-1]
         if self._texts > (last.command == "CONTENT"):
             return Reply(Verdict.UNKNOWN, last.text, last.command)
         for reply in replies:
             if reply.verdict == Verdict.UNAVAILABLE:
                 sentence = f"{self.server.name} answered {reply.text}. {advise(reply)}"
                 raise TransportUnavailable(sentence, is_crowded=reply.text.startswith(str(CROWDED)))
-        if last.verdict == Verdict.ACCEPTED:
-            # To DATA, when nothing was handed over, or to the whole message: smtplib takes 250 only, and does not say.
-            return Reply(Verdict.UNKNOWN, last.text, last.command)
         return last
 
     def _replies_for(self, recipients: list[str], otherwise: Reply) -> dict[str, Reply]:
@@ -220,7 +214,3 @@ def _for_now(reply: Reply) -> Reply:
     """Return the reply to one recipient of a message that the others may have: not available means not for him."""
     is_away = reply.verdict == Verdict.UNAVAILABLE
     return Reply(Verdict.POSTPONED, reply.text, reply.command) if is_away else reply
-
-
-def _reply(command: str, code: int, text: Any) -> Reply:
-    return Reply.to(command, code, text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text))

@@ -117,7 +117,7 @@ class Command(BaseCommand):
         try:
             deliver_due(self.must_stop)
         except TransportUnavailable as trouble:
-            self.trouble = self.trouble or str(trouble)
+            self.trouble = self.trouble or said_of(trouble)
         finally:
             connections.close_all()
 
@@ -139,6 +139,11 @@ class Command(BaseCommand):
             stuck = states[State.FAILED] or states[State.HELD]
             again = " The admin shows why; manage.py requeue_mail tries again." if stuck else ""
             raise CommandError(f"Not everything is delivered: {', '.join(left)}.{again}")
+
+
+def said_of(trouble: TransportUnavailable) -> str:
+    pause = f" It asks for a pause of {trouble.retry_after:.0f} s." if trouble.retry_after else ""
+    return f"{trouble}{pause}"
 
 
 def states_of_what_was_tried_after(last_attempt: int) -> Counter[str]:
