@@ -4,7 +4,9 @@ from typing import Any
 
 # No bind: gunicorn listens at 127.0.0.1:8000, or at 0.0.0.0:$PORT where a platform sets PORT.
 workers = 2
-threads = 4
+# A few that wait for an absent database must leave some for the pages that need none. With the 4 that deliver they are
+# as many as PostgreSQL's pool has connections (POOL in flasky/settings.py).
+threads = 16
 graceful_timeout = 30  # s for requests and for the mails that are on the wire
 control_socket_disable = True  # it would need a home directory to write to
 

@@ -121,7 +121,8 @@ POSTGRESQL_PATIENCE = {
 MYSQL_PATIENCE = {"read_timeout": 60, "write_timeout": 60}  # s for an answer; a migration's statements must be quicker
 
 # Of PostgreSQL connections, for each process: whoever waits for a mail server or a visitor holds none meanwhile.
-POOL = {"min_size": 0, "max_size": 20, "timeout": 5, "max_idle": 60}  # timeout and max_idle: s
+# reconnect_timeout: by default the pool waits longer and longer to try again, and nobody else may try meanwhile.
+POOL = {"min_size": 0, "max_size": 20, "timeout": 5, "max_idle": 60, "reconnect_timeout": 1}  # the last three: s
 
 DATABASE_DRIVERS = {"postgresql": ("psycopg", "'psycopg[binary,pool]'"), "mysql": ("MySQLdb", "mysqlclient")}
 
@@ -148,6 +149,7 @@ def database(url):
         # A transaction that reads before it writes cannot wait for the lock; IMMEDIATE takes it at the start.
         options.update(transaction_mode="IMMEDIATE", timeout=20, init_command="PRAGMA journal_mode=WAL")  # timeout: s
     else:
+        description["ENGINE"] = description["ENGINE"].replace("django.db.backends", "flasky.databases")
         options.setdefault("connect_timeout", 5)  # s
         if description["ENGINE"].endswith("mysql"):
             # Leases are reckoned by the server's clock; its local time jumps twice a year.
