@@ -1,5 +1,6 @@
 """flasky.mail.transports: connect, hand over, report each recipient's reply."""
 
+import contextlib
 import smtplib
 import socket
 import threading
@@ -107,6 +108,15 @@ def test_a_connection_that_is_aborted_before_the_end_leaves_the_message_untouche
         transport._hand_over = stop_first
         transport.deliver(a_message())
     assert relay.mails == []
+
+
+def test_whoever_reads_from_an_aborted_tls_connection_hears_that_it_has_ended(settings, tls_context, trusted):
+    with SmtpServer(tls_context=tls_context) as server:
+        use_relay(settings, server, host="localhost", MAIL_USE_SSL=True)
+        with borrow() as transport:
+            transport.abort()
+            with contextlib.suppress(OSError):
+                assert transport._smtp.sock.read(1) == b""
 
 
 def test_after_an_abort_no_new_connection_is_made(relay):

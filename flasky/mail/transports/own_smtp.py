@@ -128,7 +128,9 @@ class OwnSmtpTransport(Transport):
         sock = getattr(self.backend.connection, "sock", None)
         if sock is not None:
             with contextlib.suppress(OSError):
-                sock.shutdown(socket.SHUT_RDWR)  # whoever waits for a reply is told that there will be none
+                # Whoever waits for a reply is told that there will be none. A TLS socket's own shutdown() would also
+                # take its reader's session away, and that one would end with a ValueError.
+                socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
     def deliver(self, message: Any, following: Any = None) -> dict[str, Reply]:
         if self.is_worn():
