@@ -99,7 +99,7 @@ class World:
             return
         queued_at = date(message.stored_at)
         row = SimpleNamespace(outcomes={}, recipients=["to"], queued_at=queued_at, next_attempt_at=queued_at)
-        fate = delivery._next_state(row, {"to": GREYLISTED}, date(self.now))
+        fate = delivery._next_state(row, {"to": GREYLISTED}, 0, date(self.now))
         if fate["state"] == State.QUEUED:
             heapq.heappush(self.later, ((fate["next_attempt_at"] - MIDNIGHT).total_seconds(), key))
         else:

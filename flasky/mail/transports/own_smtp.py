@@ -206,13 +206,6 @@ class OwnSmtpTransport(Transport):
         refused = {address: reply for address, reply in self._heard.items() if reply.verdict != Verdict.ACCEPTED}
         others = [reply for address, reply in refused.items() if address not in recipients]
         of_unnamed = others[0] if others and otherwise.verdict == Verdict.ACCEPTED else otherwise
-        replies = {
+        return {
             address: refused.get(address, otherwise if address in self._heard else of_unnamed) for address in recipients
         }
-        return {address: _for_now(reply) for address, reply in replies.items()}
-
-
-def _for_now(reply: Reply) -> Reply:
-    """Return the reply to one recipient of a message that the others may have: not available means not for him."""
-    is_away = reply.verdict == Verdict.UNAVAILABLE
-    return Reply(Verdict.POSTPONED, reply.text, reply.command) if is_away else reply
