@@ -1,5 +1,6 @@
 """A database that is away: a page that needs it fails soon, however many are asked for, and the others do not wait."""
 
+import os
 import re
 import threading
 import time
@@ -225,3 +226,13 @@ def test_an_attempt_that_is_interrupted_leaves_nobody_waiting(through, impatient
         raise KeyboardInterrupt
     wait_until(lambda: time.monotonic() >= through._failed_at + gate.PAUSE)
     assert first(through).end(succeeds=True) == "connected"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="only POSIX forks")
+def test_a_child_does_not_wait_for_an_attempt_of_its_parent():
+    """The thread that made it does not exist there, and would never end it."""
+    with gate._gates["default"].attempt():
+        child = os.fork()
+        if not child:
+            os._exit(len(gate._gates))
+        assert os.waitpid(child, 0)[1] == 0

@@ -4,6 +4,7 @@ Without this, each request that needs the database holds its thread until its ow
 hold the whole process: pages that need no database wait for a thread.
 """
 
+import os
 import threading
 import time
 from collections import defaultdict
@@ -86,3 +87,7 @@ class Gated:
         except Closed as closed:
             message = "The database takes no connection, as another thread has found out."
             raise self.Database.OperationalError(message) from closed
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_gates.clear)  # an attempt of the parent's threads never ends in a child
