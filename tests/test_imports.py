@@ -99,8 +99,11 @@ ALLOWED = {
         "flasky.mail.statements",
         "flasky.mail.transports",
     },
+    "flasky.mail.pool": set(),
     "flasky.mail.signals": set(),
-    "flasky.mail.worker": {f"flasky.mail.{name}" for name in ("delivery", "models", "signals", "transports")},
+    "flasky.mail.worker": {
+        f"flasky.mail.{name}" for name in ("delivery", "models", "pauses", "pool", "signals", "transports")
+    },
     "flasky.mail.backend": {
         "flasky.mail",
         "flasky.mail.models",

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 from django.core.mail import EmailMessage
-from django.db import OperationalError, connection
+from django.db import DatabaseError, OperationalError, connection
 from django.utils import timezone
 
 from flasky.mail import worker as worker_module
@@ -54,6 +54,36 @@ def test_the_sweep_takes_up_what_a_dead_process_had_claimed(relay):
         assert message.wait(20) == State.SENT
     message.refresh_from_db()
     assert message.possible_duplicate
+
+
+def test_after_an_outage_those_who_have_kept_a_reply_come_before_those_who_would_send_again(monkeypatch):
+    """Their leases may have run out meanwhile."""
+    message, now = store(), [1000.0]
+    [claimed] = OutboxMessage.objects.claim(1)
+    OutboxMessage.objects.update(lease_expires_at=claimed.created_at)
+    monkeypatch.setattr(worker_module.time, "monotonic", lambda: now[0])
+    worker = Worker()
+    worker._note_outage()
+    for seconds, state in ((4, State.SENDING), (1, State.QUEUED)):
+        now[0] += seconds
+        worker._tidy([(State.SENDING, claimed.next_attempt_at)])
+        assert message.wait(0) == state
+    worker.stop()
+
+
+def test_a_sign_of_life_that_cannot_be_written_keeps_no_mail_from_leaving(relay, settings, monkeypatch, caplog):
+    settings.MAIL_SWEEP_INTERVAL = 0.05
+    signs = []
+
+    def fail(*arguments):
+        signs.append(arguments)
+        raise DatabaseError("no such column")
+
+    monkeypatch.setattr(Deliverer.objects, "sign", fail)
+    with running(Worker()):
+        assert store().wait(20) == State.SENT
+        wait_until(lambda: len(signs) > 3)
+    assert caplog.text.count("No sign of life could be written") == 1
 
 
 def test_a_message_for_later_is_delivered_when_its_time_comes(relay, monkeypatch):

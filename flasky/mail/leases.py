@@ -28,14 +28,17 @@ class Keeper:
     def _forget(self) -> None:
         """Begin with nothing: what the parent of a forked process holds is the parent's."""
         self._held: set[uuid.UUID] = set()
-        self._lock, self._thread_runs = threading.Lock(), False
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None  # while there is something to renew
 
     def hold(self, token: uuid.UUID) -> None:
+        """Renew it from now on. Raise RuntimeError if no thread can be started for that; then it is not held."""
         with self._lock:
+            if self._thread is None or not self._thread.is_alive():
+                thread = threading.Thread(target=self._run, name=f"{self._what}-keeper", daemon=True)
+                thread.start()
+                self._thread = thread
             self._held.add(token)
-            if not self._thread_runs:
-                self._thread_runs = True
-                threading.Thread(target=self._run, name=f"{self._what}-keeper", daemon=True).start()
 
     def let_go(self, token: uuid.UUID) -> None:
         with self._lock:
@@ -47,7 +50,7 @@ class Keeper:
             with self._lock:
                 tokens = set(self._held)
                 if not tokens:
-                    self._thread_runs = False
+                    self._thread = None
                     return
             try:
                 self._renew(tokens)
@@ -62,8 +65,12 @@ _claims = Keeper("claim", lambda tokens: OutboxMessage.objects.renew(tokens), la
 
 @contextlib.contextmanager
 def kept(token: uuid.UUID) -> Iterator[None]:
-    """Renew the lease of the claim with this token while the block runs."""
-    _claims.hold(token)
+    """Renew the lease of the claim with this token while the block runs; give it back if nobody can renew it."""
+    try:
+        _claims.hold(token)
+    except BaseException:
+        OutboxMessage.objects.release(token)
+        raise
     try:
         yield
     finally:

@@ -44,7 +44,7 @@ def _answer(request: HttpRequest) -> HttpResponse:
     try:
         registry = CollectorRegistry()
         registry.register(_Read(_look.answer()))
-    except (DatabaseFailure, patience.DatabaseIsSilent) as error:
+    except (DatabaseFailure, patience.DatabaseIsSilent, patience.NoThread) as error:
         logger.warning("The metrics could not be read: %s", error or "the database is silent.")
         return HttpResponse("The database cannot be read.\n", "text/plain", status=503)
     encode, content_type = choose_encoder(request.headers.get("Accept", ""))

@@ -1,5 +1,6 @@
 """Ask the database, and wait for its answer only so long."""
 
+import contextlib
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, wait
@@ -16,6 +17,10 @@ class DatabaseIsSilent(Exception):
     pass
 
 
+class NoThread(Exception):
+    """This process could start no thread that would ask."""
+
+
 class Look(Generic[T]):
     """Call `read` in a thread of its own: a database that hangs must not take a server's threads, probe by probe.
 
@@ -28,23 +33,38 @@ class Look(Generic[T]):
         self._current: Future[T] | None = None
 
     def answer(self) -> T:
-        """Return what `read` returns, raise what it raises, or raise DatabaseIsSilent after PATIENCE seconds."""
+        """Return what `read` returns, raise what it raises, or raise DatabaseIsSilent after PATIENCE seconds.
+
+        Raise NoThread at once if no thread can be started.
+        """
         with self._asking:
             if self._current is None or self._current.done():
-                self._current = Future()
-                look = copy_context().run  # what it logs is about the request that asks
-                threading.Thread(target=look, args=(self._look, self._current), name="look", daemon=True).start()
+                self._current = self._new_look()
             current = self._current
         if not wait([current], PATIENCE).done:
             raise DatabaseIsSilent
         return current.result()
 
+    def _new_look(self) -> "Future[T]":
+        future: Future[T] = Future()
+        try:
+            look = copy_context().run  # what it logs is about the request that asks
+            threading.Thread(target=look, args=(self._look, future), name="look", daemon=True).start()
+        except (RuntimeError, MemoryError) as error:
+            raise NoThread(str(error)) from error
+        return future
+
     def _look(self, future: "Future[T]") -> None:
         try:
             found = self._read()
         except BaseException as error:
-            connections.close_all()
+            _close_connections()
             future.set_exception(error)
         else:
-            connections.close_all()
+            _close_connections()
             future.set_result(found)
+
+
+def _close_connections() -> None:
+    with contextlib.suppress(Exception):  # somebody waits for the answer
+        connections.close_all()

@@ -53,6 +53,12 @@ def readiness() -> Readiness:
     except patience.DatabaseIsSilent:
         limit = patience.PATIENCE
         return _not_ready(f"The database has not answered within {limit} s. Look at it, and at the network between.")
+    except patience.NoThread as error:
+        logger.warning("Not ready: %s", error)
+        return _not_ready(
+            "This process can start no thread. Raise its limit of threads or memory: ulimit -u, the container's pids "
+            "limit, TasksMax."
+        )
     except DatabaseFailure as error:
         logger.warning("Not ready: %s", error)
         if fault := known_fault(error):  # from a full disk SQLite cannot even be read

@@ -7,7 +7,6 @@ import random
 import socket
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -17,6 +16,8 @@ from django.utils import timezone
 
 from flasky.mail.delivery import deliver_due
 from flasky.mail.models import Deliverer, OutboxMessage, RelayTrouble, State
+from flasky.mail.pauses import drop_connection
+from flasky.mail.pool import Pool
 from flasky.mail.signals import swept
 from flasky.mail.transports import TransportUnavailable, abort_lent, close_kept, new_transport
 
@@ -25,6 +26,7 @@ logger = logging.getLogger(__name__)
 BREATH = 0.003  # s, so that the request that has woken us can answer first: Python runs one thread at a time
 FIRST_PAUSE, LONGEST_PAUSE = 1, 60  # s between two probes of a relay that cannot be reached
 PAUSE_AFTER_ERROR = 1  # s between two looks into a database that cannot be read
+GRACE = 5  # s after an outage for those who have kept a reply to record it: their leases may have run out meanwhile
 
 
 class Worker:
@@ -36,14 +38,15 @@ class Worker:
 
     def __init__(self) -> None:
         self._threads = settings.MAIL_WORKERS
-        self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="mail")
+        self._pool = Pool(self._threads, self._deliver)
         self._busy = 0
         self._quiet = threading.Event()  # set while no thread is delivering
         self._quiet.set()
         self._lock = threading.Lock()
         self._awake = threading.Event()
         self._stopping = threading.Event()
-        self._is_readable = True
+        self._is_readable = self._is_tidy = self._has_threads = True
+        self._failed_at = float("-inf")  # on the monotonic clock: the database, at last
         self._tidy_at = 0.0  # on the monotonic clock
         self._trouble = ""
         self._trouble_noted = True  # perhaps: by a process that is gone
@@ -53,10 +56,10 @@ class Worker:
         self._timer = threading.Thread(target=self._run, name="mail-timer", daemon=True)
 
     def start(self) -> None:
-        # An executor's threads are joined when the interpreter exits; this runs before, and ends them after the mail
-        # that they are sending. There is no public hook for that moment: atexit comes too late.
+        self._timer.start()  # first: a worker whose timer cannot be started leaves nothing behind
+        # The pool's threads are joined when the interpreter exits; this runs before, and ends them after the mail that
+        # they are sending. There is no public hook for that moment: atexit comes too late.
         threading._register_atexit(self.stop)  # type: ignore[attr-defined]
-        self._timer.start()
 
     def wake(self) -> None:
         self._awake.set()
@@ -70,10 +73,7 @@ class Worker:
         self.wake()
         if not self._quiet.wait(settings.MAIL_STOP_TIMEOUT):
             abort_lent()
-        together = threading.Barrier(self._threads)
-        for _ in range(self._threads):
-            self._pool.submit(_close_connections, together)
-        self._pool.shutdown(wait=True)
+        self._pool.shutdown()
         if self._timer.is_alive():
             self._timer.join(timeout=5)  # s; it may wait for a locked database
         close_kept()
@@ -88,6 +88,7 @@ class Worker:
                 if self._is_readable:
                     logger.exception("The outbox could not be read; trying every %s s.", PAUSE_AFTER_ERROR)
                 pause, self._is_readable = PAUSE_AFTER_ERROR, False
+                self._note_outage()
             if self._awake.wait(pause):
                 self._stopping.wait(BREATH)
         with contextlib.suppress(DatabaseFailure):
@@ -99,12 +100,13 @@ class Worker:
         free, must_tidy = self._free_threads(), time.monotonic() >= self._tidy_at
         try:
             found = self._look(free) if free or must_tidy else []
+            queued, now = [moment for state, moment in found if state == State.QUEUED], timezone.now()
+            due = sum(moment <= now for moment in queued)
             if must_tidy:
-                self._tidy(found)
+                self._try_to_tidy(found)
         finally:
             close_old_connections()
-        queued, now = [moment for state, moment in found if state == State.QUEUED], timezone.now()
-        self._submit(min(free, sum(moment <= now for moment in queued)))
+        self._submit(min(free, due))
         later = [moment for moment in queued if moment > now]
         return self._seconds_to_next_sweep(later[0] if free and later else None)
 
@@ -112,6 +114,21 @@ class Worker:
         """Return the first messages that are not finished, with one query: an idle process asks nothing else."""
         unfinished = OutboxMessage.objects.unfinished().values_list("state", "next_attempt_at")
         return list(unfinished[: free + 1])
+
+    def _try_to_tidy(self, found: list[tuple[str, datetime]]) -> None:
+        try:
+            self._tidy(found)
+            self._is_tidy = True
+        except Exception:  # mail leaves all the same, if it can
+            if self._is_tidy:
+                logger.exception("No sign of life could be written; trying every %s s.", settings.MAIL_SWEEP_INTERVAL)
+            self._is_tidy = False
+            self._note_outage()
+
+    def _note_outage(self) -> None:
+        """Take no one's lease for a while, and go on with a new connection."""
+        self._failed_at = time.monotonic()
+        drop_connection()
 
     def _tidy(self, found: list[tuple[str, datetime]]) -> None:
         """Do what is due every MAIL_SWEEP_INTERVAL seconds, however often the worker is woken."""
@@ -121,7 +138,8 @@ class Worker:
         swept.send_robust(sender=type(self))
         if not found:
             return
-        if OutboxMessage.objects.release_expired():
+        is_calm = time.monotonic() - self._failed_at >= GRACE
+        if is_calm and OutboxMessage.objects.release_expired():
             self.wake()
         state, due_at = found[0]
         waited = (timezone.now() - due_at).total_seconds()
@@ -136,11 +154,29 @@ class Worker:
 
     def _submit(self, jobs: int) -> None:
         with self._lock:
-            if jobs and not self._stopping.is_set():
-                self._busy += jobs
-                self._quiet.clear()
-                for _ in range(jobs):
-                    self._pool.submit(self._deliver)
+            while jobs and not self._stopping.is_set() and self._submit_one():
+                jobs -= 1
+
+    def _submit_one(self) -> bool:
+        """Give one job to the pool and count it; return False if no thread can be started for it."""
+        try:
+            self._pool.do()
+        except (RuntimeError, MemoryError) as error:
+            self._note_shortage(error)
+            return False
+        self._busy += 1
+        self._quiet.clear()
+        self._has_threads = True
+        return True
+
+    def _note_shortage(self, error: Exception) -> None:
+        if self._has_threads:
+            logger.error(
+                "No thread can be started to deliver (%s); the next look tries again. Raise the limit of threads or "
+                "memory: ulimit -u, the container's pids limit, TasksMax.",
+                error or type(error).__name__,
+            )
+        self._has_threads = False
 
     def _deliver(self) -> None:
         try:
@@ -148,6 +184,7 @@ class Worker:
         except TransportUnavailable as trouble:
             self._note_trouble(str(trouble), trouble.retry_after)
         except Exception as error:  # an executor keeps exceptions to itself
+            drop_connection()
             if self._is_news(f"{type(error).__name__}: {error}"):
                 logger.exception("A delivering thread failed; the next one tries again after a pause.")
         finally:
@@ -215,10 +252,3 @@ class Worker:
 
 def _this_process() -> str:
     return f"{socket.gethostname()} {os.getpid()}"
-
-
-def _close_connections(together: threading.Barrier) -> None:
-    """Close what this thread has kept; each thread has to take one of these jobs, so they wait for each other."""
-    with contextlib.suppress(threading.BrokenBarrierError):
-        together.wait(timeout=5)  # s
-    connections.close_all()

@@ -29,12 +29,19 @@ def wake() -> None:
         logger.exception("%s could not be woken; the next sweep finds the mail.", settings.MAIL_DISPATCHER)
 
 
+_can_serve = True  # as far as is known
+
+
 def serve(**signal: Any) -> None:
     """Begin to deliver in this process, if that is the dispatcher's way; no request fails because it cannot."""
+    global _can_serve
     try:
         _module(settings.MAIL_DISPATCHER).serve()
+        _can_serve = True
     except Exception:
-        logger.exception("%s could not be started; the next request tries again.", settings.MAIL_DISPATCHER)
+        if _can_serve:
+            logger.exception("%s could not be started; each request tries again.", settings.MAIL_DISPATCHER)
+        _can_serve = False
 
 
 def stop() -> None:

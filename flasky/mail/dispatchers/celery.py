@@ -58,6 +58,9 @@ class Publisher:
         self._thread = threading.Thread(target=self._run, name="mail-publisher", daemon=True)
         self._thread.start()
 
+    def lives(self) -> bool:
+        return self._thread.is_alive()
+
     def wake(self) -> None:
         self._published.clear()
         self._wanted.set()
@@ -134,11 +137,13 @@ _starting = threading.Lock()
 
 def wake() -> None:
     global _publisher
-    if _publisher is None:
+    publisher = _publisher
+    if publisher is None or not publisher.lives():
         with _starting:
-            if _publisher is None:
+            if _publisher is None or not _publisher.lives():
                 _publisher = Publisher()
-    _publisher.wake()
+            publisher = _publisher
+    publisher.wake()
 
 
 def serve() -> None:

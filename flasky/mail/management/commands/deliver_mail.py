@@ -7,7 +7,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any
 
 from django.conf import settings
@@ -22,6 +22,10 @@ from flasky.mail.worker import Worker
 
 LOOK_INTERVAL = 0.2  # s between two looks at what the threads have done
 BAR = 30  # characters
+NO_THREAD = (
+    "No thread can be started to deliver ({}). Raise the limit of threads or memory: ulimit -u, the container's pids "
+    "limit, TasksMax. Nothing is lost: the mail waits in the outbox."
+)
 
 
 class Command(BaseCommand):
@@ -60,7 +64,10 @@ class Command(BaseCommand):
 
     def work(self) -> None:
         worker = Worker()
-        worker.start()
+        try:
+            worker.start()
+        except (RuntimeError, MemoryError) as error:
+            raise CommandError(NO_THREAD.format(error)) from error
         self.stdout.write("Delivering. Ctrl-C stops after the mails that are on the wire.")
         while not self.signal:
             time.sleep(LOOK_INTERVAL)
@@ -103,7 +110,7 @@ class Command(BaseCommand):
         total = OutboxMessage.objects.due().count()
         stop_by = 0.0  # on the monotonic clock
         with ThreadPoolExecutor(settings.MAIL_WORKERS, thread_name_prefix="mail") as pool:
-            jobs = [pool.submit(self.deliver) for _ in range(min(total, settings.MAIL_WORKERS))]
+            jobs = self.jobs(pool, min(total, settings.MAIL_WORKERS))
             while wait(jobs, timeout=LOOK_INTERVAL).not_done:
                 show(total)
                 if self.signal:
@@ -112,6 +119,17 @@ class Command(BaseCommand):
                         abort_lent()
         for job in jobs:
             job.result()  # raises what was raised in the thread
+
+    def jobs(self, pool: ThreadPoolExecutor, most: int) -> list[Future[None]]:
+        """Start up to so many; fewer if the machine has no thread more for us, and one at least."""
+        jobs: list[Future[None]] = []
+        try:
+            for _ in range(most):
+                jobs.append(pool.submit(self.deliver))
+        except (RuntimeError, MemoryError) as error:
+            if not jobs:
+                raise CommandError(NO_THREAD.format(error)) from error
+        return jobs
 
     def deliver(self) -> None:
         try:
