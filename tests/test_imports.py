@@ -100,9 +100,10 @@ ALLOWED = {
         "flasky.mail.transports",
     },
     "flasky.mail.pool": set(),
+    "flasky.mail.progress": set(),
     "flasky.mail.signals": set(),
     "flasky.mail.worker": {
-        f"flasky.mail.{name}" for name in ("delivery", "models", "pauses", "pool", "signals", "transports")
+        f"flasky.mail.{name}" for name in ("delivery", "models", "pauses", "pool", "progress", "signals", "transports")
     },
     "flasky.mail.backend": {
         "flasky.mail",

@@ -101,7 +101,7 @@ def test_both_formats_are_read_by_prometheus_own_parsers():
     assert openmetrics["Content-Type"].startswith("application/openmetrics-text")
     plain = {family.name for family in parse_text(text.content.decode())}
     assert plain == {family.name for family in parse_openmetrics(openmetrics.content.decode())}
-    assert len(plain) == 14
+    assert len(plain) == 15
 
 
 def test_every_metric_has_a_name_of_its_kind_and_a_meaning():
@@ -279,10 +279,11 @@ def test_each_claim_is_one_attempt_in_flight():
 
 def test_who_delivers_and_which_relay_is_away_is_told():
     Deliverer.objects.sign("host 1", 4)
-    Deliverer.objects.sign("host 2", 8)
+    Deliverer.objects.sign("host 2", 8, stuck_for=400)
     RelayTrouble.objects.note("mail.secret.test:25", "away", timezone.now())
     found = read()
     assert (found["deliverers"], found["deliverer_threads"], found["relays_away"]) == (2, 12, 1)
+    assert found["deliverers_stuck"] == 1
     assert b"secret" not in scrape().content
 
 

@@ -15,8 +15,8 @@ from django.db import Error as DatabaseFailure
 from django.db import router, transaction
 from django.utils.module_loading import import_string
 
-from flasky.mail.models import OutboxMessage, RelayTrouble, WriteProbe
-from flasky.mail.notices import DELIVERERS, overdue
+from flasky.mail.models import Deliverer, OutboxMessage, RelayTrouble, WriteProbe
+from flasky.mail.notices import DELIVERERS, overdue, stuck
 from flasky.mail.outages import what_is_wrong
 from flasky.mail.transports import new_transport
 from flasky.mail.wire import envelope_address
@@ -54,10 +54,11 @@ def check_delivery(databases: Any = None, **options: Any) -> list[checks.CheckMe
         return []
     try:
         late, trouble = overdue(), RelayTrouble.objects.current().first()
+        stuck_ones = stuck(Deliverer.objects.stuck()) if not trouble else []
         WriteProbe.objects.exists()
     except DatabaseFailure:
         return []
-    return [*check_writable(), *check_overdue(late, trouble)]
+    return [*check_writable(), *check_overdue(late, trouble), *check_stuck(stuck_ones)]
 
 
 def check_writable() -> Iterator[checks.CheckMessage]:
@@ -76,6 +77,12 @@ def check_overdue(late: str, trouble: RelayTrouble | None) -> Iterator[checks.Ch
     if late:
         cause = "The mail server takes no mail." if trouble else "Nobody delivers, or not fast enough."
         yield checks.Warning(f"{late} {cause}", hint=str(trouble or DELIVERERS), id="flasky.W003")
+
+
+def check_stuck(sentences: list[str]) -> Iterator[checks.CheckMessage]:
+    for sentence in sentences:
+        problem, _, advice = sentence.partition(" Restart")
+        yield checks.Warning(problem, hint=f"Restart{advice}", id="flasky.W006")
 
 
 def check_readable() -> Iterator[checks.CheckMessage]:

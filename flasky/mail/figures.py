@@ -31,6 +31,7 @@ class Figures:
     in_flight: int  # attempts
     processes: int  # that deliver
     threads: int  # of theirs
+    stuck: int  # of the processes
     relays_away: int
 
 
@@ -39,7 +40,7 @@ def figures() -> Figures:
     first_due = due.order_by("next_attempt_at").values_list("next_attempt_at", flat=True).first()
     sums, pruned = _tallied(now)
     newest = OutboxMessage.objects.aggregate(number=Max("pk"))["number"]
-    threads = list(alive.values_list("threads", flat=True))
+    deliverers = list(alive.values_list("threads", "stuck_since"))
     return Figures(
         stored=max(newest or 0, pruned),
         sums=sums,
@@ -48,8 +49,9 @@ def figures() -> Figures:
         due=_counted(due),
         overdue=_seconds(first_due, now),
         in_flight=_in_flight(),
-        processes=len(threads),
-        threads=sum(threads),
+        processes=len(deliverers),
+        threads=sum(threads for threads, _ in deliverers),
+        stuck=sum(stuck_since is not None for _, stuck_since in deliverers),
         relays_away=RelayTrouble.objects.current().count(),
     )
 

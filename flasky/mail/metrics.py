@@ -83,6 +83,7 @@ def families(found: Figures) -> Iterator[Any]:
     yield _gauge("overdue_seconds", "Time since the first of them became due; 0 without any.", found.overdue)
     yield _gauge("in_flight_attempts", "Claims whose holders talk to the relay, one attempt each.", found.in_flight)
     yield _gauge("deliverers", "Processes that deliver and have lately given a sign of life.", found.processes)
+    yield _gauge("deliverers_stuck", "Those of them that have work and get nowhere.", found.stuck)
     yield _gauge("deliverer_threads", "Their threads.", found.threads)
     yield _gauge("relays_away", "Relays that take no mail at the moment.", found.relays_away)
 

@@ -1,5 +1,6 @@
 """What people must be told about the outbox, in the sentences that the pages and the checks share."""
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -39,6 +40,16 @@ def delivery_notice(relay_is_away: bool) -> str:
     seconds = SIGNS_MISSED * settings.MAIL_SWEEP_INTERVAL
     nobody = f"Nobody delivers: no process has given a sign of life in the last {seconds} s. {DELIVERERS}"
     return f"{late} {nobody}".lstrip()
+
+
+def stuck(deliverers: Iterable[Deliverer]) -> list[str]:
+    """Return for each that lives and has work, but gets nowhere, since when, and what to do."""
+    return [
+        f"{deliverer.name} gives signs of life and has mail to deliver, but its threads have got nowhere since "
+        f"{_moment(deliverer.stuck_since)}. Restart it, and look at its log."
+        for deliverer in deliverers
+        if deliverer.stuck_since
+    ]
 
 
 def somebody_delivers() -> bool:

@@ -13,7 +13,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
 from flasky.mail import patience
-from flasky.mail.models import OutboxMessage, RelayTrouble, WriteProbe
+from flasky.mail.models import Deliverer, OutboxMessage, RelayTrouble, WriteProbe, this_process
 from flasky.mail.outages import known_fault, what_is_wrong
 from flasky.mail.pauses import drop_connection
 
@@ -70,7 +70,7 @@ def readiness() -> Readiness:
 
 def _readiness() -> Readiness:
     try:
-        return _missing_migrations() or _joined(_late_mail(), _refused_write())
+        return _missing_migrations() or _joined(_late_mail(), _stuck_deliverers(), _refused_write())
     except DatabaseFailure:
         drop_connection()
         raise
@@ -91,6 +91,19 @@ def _missing_migrations() -> Readiness | None:
     named = ", ".join(missing[:MIGRATIONS_NAMED]) + (", …" if len(missing) > MIGRATIONS_NAMED else "")
     are = "migration is" if len(missing) == 1 else "migrations are"
     return _not_ready(f"{len(missing)} {are} not applied: {named}. Run manage.py migrate.")
+
+
+def _stuck_deliverers() -> Readiness:
+    """Complain if this process is one of those that live and deliver nothing; of others only tell."""
+    names = set(Deliverer.objects.stuck().values_list("name", flat=True))
+    if not names or RelayTrouble.objects.current().exists():
+        return Readiness([], [])
+    if this_process() in names:
+        return _not_ready(
+            "This process has mail to deliver, and its threads get nowhere. Restart it; its log may say why."
+        )
+    are = "process gets" if len(names) == 1 else "processes get"
+    return Readiness([], [f"{len(names)} other {are} nowhere with the mail; the admin's outbox says which."])
 
 
 def _refused_write() -> Readiness:

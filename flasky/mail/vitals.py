@@ -11,7 +11,7 @@ from django.utils.timesince import timesince
 
 from flasky.mail.charts import Period
 from flasky.mail.models import Attempt, Deliverer, OutboxMessage, RelayTrouble, State, Tally
-from flasky.mail.notices import delivers_inline, delivery_notice, fewer_connections
+from flasky.mail.notices import delivers_inline, delivery_notice, fewer_connections, stuck
 
 MOST_WAITING = 10_000  # messages in the picture of what waits
 NEWEST = 1000  # attempts that one look reads
@@ -33,6 +33,7 @@ class Vitals:
     silent: list[Deliverer]
     is_inline: bool
     notice: str  # that nobody delivers, or that mail is overdue
+    stuck: list[str]  # sentences
 
     @property
     def oldest_age(self) -> str:
@@ -73,6 +74,7 @@ class Recent:
 
 def vitals() -> Vitals:
     troubles, now = list(RelayTrouble.objects.current()), timezone.now()
+    alive = list(Deliverer.objects.alive().order_by("name"))
     return Vitals(
         now=now,
         oldest=_oldest(),
@@ -80,10 +82,11 @@ def vitals() -> Vitals:
         failed=_failed_since(now - timedelta(hours=HOURS)),
         troubles=troubles,
         fewer_connections=fewer_connections(),
-        alive=list(Deliverer.objects.alive().order_by("name")),
+        alive=alive,
         silent=list(Deliverer.objects.silent().order_by("-seen_at")),
         is_inline=delivers_inline(),
         notice=delivery_notice(relay_is_away=bool(troubles)),
+        stuck=[] if troubles else stuck(alive),
     )
 
 

@@ -2,9 +2,7 @@
 
 import contextlib
 import logging
-import os
 import random
-import socket
 import threading
 import time
 from datetime import datetime, timedelta
@@ -15,9 +13,10 @@ from django.db import close_old_connections, connections
 from django.utils import timezone
 
 from flasky.mail.delivery import deliver_due
-from flasky.mail.models import Deliverer, OutboxMessage, RelayTrouble, State
+from flasky.mail.models import Deliverer, OutboxMessage, RelayTrouble, State, this_process
 from flasky.mail.pauses import drop_connection
 from flasky.mail.pool import Pool
+from flasky.mail.progress import Progress
 from flasky.mail.signals import swept
 from flasky.mail.transports import TransportUnavailable, abort_lent, close_kept, new_transport
 
@@ -47,6 +46,7 @@ class Worker:
         self._stopping = threading.Event()
         self._is_readable = self._is_tidy = self._has_threads = True
         self._failed_at = float("-inf")  # on the monotonic clock: the database, at last
+        self._progress = Progress()
         self._tidy_at = 0.0  # on the monotonic clock
         self._trouble = ""
         self._trouble_noted = True  # perhaps: by a process that is gone
@@ -92,7 +92,7 @@ class Worker:
             if self._awake.wait(pause):
                 self._stopping.wait(BREATH)
         with contextlib.suppress(DatabaseFailure):
-            Deliverer.objects.sign_off(_this_process())
+            Deliverer.objects.sign_off(this_process())
         connections.close_all()
 
     def _sweep(self) -> float:
@@ -102,6 +102,8 @@ class Worker:
             found = self._look(free) if free or must_tidy else []
             queued, now = [moment for state, moment in found if state == State.QUEUED], timezone.now()
             due = sum(moment <= now for moment in queued)
+            if (free or must_tidy) and not due and not self._busy:
+                self._progress.made()
             if must_tidy:
                 self._try_to_tidy(found)
         finally:
@@ -126,15 +128,16 @@ class Worker:
             self._note_outage()
 
     def _note_outage(self) -> None:
-        """Take no one's lease for a while, and go on with a new connection."""
+        """Take no one's lease for a while, and go on with a new connection. An outage is no fault of the threads."""
         self._failed_at = time.monotonic()
+        self._progress.made()
         drop_connection()
 
     def _tidy(self, found: list[tuple[str, datetime]]) -> None:
         """Do what is due every MAIL_SWEEP_INTERVAL seconds, however often the worker is woken."""
         self._tidy_at = time.monotonic() + settings.MAIL_SWEEP_INTERVAL
         close_kept(idle_only=True)
-        Deliverer.objects.sign(_this_process(), self._threads)
+        Deliverer.objects.sign(this_process(), self._threads, self._progress.stuck_for())
         swept.send_robust(sender=type(self))
         if not found:
             return
@@ -170,6 +173,7 @@ class Worker:
         return True
 
     def _note_shortage(self, error: Exception) -> None:
+        self._progress.failed()
         if self._has_threads:
             logger.error(
                 "No thread can be started to deliver (%s); the next look tries again. Raise the limit of threads or "
@@ -178,12 +182,19 @@ class Worker:
             )
         self._has_threads = False
 
+    def _note_delivery(self) -> None:
+        self._progress.made()
+        self._note_recovery()
+
     def _deliver(self) -> None:
         try:
-            deliver_due(self._must_rest, self._note_recovery)
+            deliver_due(self._must_rest, self._note_delivery)
+            self._progress.made()
         except TransportUnavailable as trouble:
+            self._progress.made()
             self._note_trouble(str(trouble), trouble.retry_after)
         except Exception as error:  # an executor keeps exceptions to itself
+            self._progress.failed()
             drop_connection()
             if self._is_news(f"{type(error).__name__}: {error}"):
                 logger.exception("A delivering thread failed; the next one tries again after a pause.")
@@ -196,6 +207,8 @@ class Worker:
             self.wake()
 
     def _must_rest(self) -> bool:
+        """Tell a thread, which lives if it asks."""
+        self._progress.heard()
         return self._stopping.is_set() or time.monotonic() < self._rest_until
 
     def _note_trouble(self, reason: str, wanted_pause: float | None = None) -> None:
@@ -248,7 +261,3 @@ class Worker:
         elif next_attempt_at is not None:
             until = min(until, (next_attempt_at - timezone.now()).total_seconds())
         return max(until, 0.01)
-
-
-def _this_process() -> str:
-    return f"{socket.gethostname()} {os.getpid()}"

@@ -1,6 +1,6 @@
 """What a stored message is, its history, and what the processes that deliver tell each other."""
 
-from flasky.mail.models.deliverers import SIGNS_MISSED, Deliverer
+from flasky.mail.models.deliverers import SIGNS_MISSED, Deliverer, this_process
 from flasky.mail.models.history import MAX_PERSON, Action, Attempt
 from flasky.mail.models.message import (
     CLAIM_SIZE,
@@ -41,4 +41,5 @@ __all__ = [
     "State",
     "Tally",
     "WriteProbe",
+    "this_process",
 ]
