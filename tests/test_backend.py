@@ -290,3 +290,36 @@ def test_a_failing_wake_does_not_reach_the_caller_and_causes_no_further_mail(set
     assert an_email().send() == 1
     assert OutboxMessage.objects.count() == 1
     assert "could not be woken" in caplog.text
+
+
+def with_attribute(name, value):
+    email = EmailMessage("Hi", "Hello", "ann@example.com", ["b@example.com"])
+    setattr(email, name, value)
+    return email
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("subject", "Hi\0"),
+        ("from_email", "An\0n <ann@example.com>"),
+        ("to", ["b\0@example.com"]),
+        ("extra_headers", {"X-Tag": "\0"}),
+        ("cause", "accounts.user:" + "1" * 100),
+        ("cause", "accounts.user:\0"),
+        ("encoding", "klingon"),
+        ("body", 5),
+        ("body", b"bytes"),
+        ("metadata", {"order": "\0"}),
+        ("metadata", {"\0": 1}),
+        ("metadata", {"order": "\ud800"}),
+        ("metadata", {"order": float("nan")}),
+        ("tags", ["\0"]),
+    ],
+)
+def test_what_a_database_would_refuse_is_refused_before_and_leaves_the_transaction_whole(name, value):
+    with transaction.atomic():
+        with pytest.raises(ValueError, match=r"NUL|mail address|cause|email"):
+            with_attribute(name, value).send()
+        EmailMessage("After", "Hello", "ann@example.com", ["b@example.com"]).send()
+    assert stored_subjects() == ["After"]

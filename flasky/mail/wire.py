@@ -25,11 +25,12 @@ from flasky.mailers import LineBreakInHeader, attachable
 
 MAX_ADDRESS = 254  # characters (RFC 5321, section 4.5.3.1.3, less the angle brackets)
 MAX_MESSAGE_ID = 255  # characters
-MAX_EVENT = 100  # characters
+MAX_EVENT = MAX_CAUSE = 100  # characters
 MAX_LINE = 998  # bytes (RFC 5322, section 2.1.1)
 
 HEADER_NAME = re.compile("[!-9;-~]+")
 LINE_BREAK = re.compile("[\n\r\v\f\x1c-\x1e]")
+NUL = "\0"  # no database's text has it
 
 # `ann@example.com`, `Ann <ann@example.com>`: nearly all addresses need no parser, which is slow.
 _ATOM, _LABEL = r"[\w!#$%&'*+/=?^`{|}~-]+", r"[A-Za-z0-9-]{1,63}"
@@ -56,10 +57,14 @@ GIVEN_HEADERS = "given_headers"  # beside those: the headers that we would have 
 def compose(email: EmailMessage) -> dict[str, Any]:
     """Return the fields of the outbox message that keeps `email`; its Message-ID and Date are fixed from here on.
 
-    Raise ValueError if the email cannot be kept faithfully: a line break in a header, an address that SMTP cannot
-    carry, more bytes than MAIL_MAX_SIZE, a provider option that is not JSON.
+    Raise ValueError if the email cannot be kept faithfully: a line break or a NUL in a header, an address that SMTP
+    cannot carry, more bytes than MAIL_MAX_SIZE, a provider option that is not JSON. What a database would
+    refuse instead would take its caller's transaction along.
     """
-    content, message_id = wire_form(with_fixed_identity(email))
+    try:
+        content, message_id = wire_form(with_fixed_identity(email))
+    except (AttributeError, LookupError, TypeError) as error:  # a body that is no text, a charset that nobody knows
+        raise ValueError(f"No mail can be made of this email: {type(error).__name__}: {error}.") from error
     if len(content) > settings.MAIL_MAX_SIZE:
         raise ValueError(
             f"The mail {str(email.subject)[:80]!r} has {len(content):,} bytes; MAIL_MAX_SIZE allows "
@@ -67,6 +72,11 @@ def compose(email: EmailMessage) -> dict[str, Any]:
         )
     if len(message_id) > MAX_MESSAGE_ID:
         raise ValueError(f"The Message-ID has {len(message_id)} characters; at most {MAX_MESSAGE_ID} can be kept.")
+    cause = getattr(email, "cause", "")
+    if len(cause) > MAX_CAUSE or NUL in cause:
+        raise ValueError(
+            f"The email's cause is {cause[:40]!r}…; it may have {MAX_CAUSE} characters, as cause_of() makes."
+        )
     return {
         "message_id": message_id,
         "from_header": str(email.extra_headers.get("From", email.from_email)),
@@ -76,8 +86,8 @@ def compose(email: EmailMessage) -> dict[str, Any]:
         "recipients": list(dict.fromkeys(envelope_address(to, email.encoding) for to in email.recipients())),
         "content": content,
         "provider_options": provider_options(email),
-        "event": getattr(email, "event", "")[:MAX_EVENT],
-        "cause": getattr(email, "cause", ""),
+        "event": getattr(email, "event", "").replace(NUL, "")[:MAX_EVENT],
+        "cause": cause,
     }
 
 
@@ -111,6 +121,8 @@ def wire_form(email: EmailMessage) -> tuple[bytes, str]:
         # Django forbids \n and \r, in values only; the standard library's folding breaks lines at the others too.
         if not HEADER_NAME.fullmatch(name) or LINE_BREAK.search(value):
             raise LineBreakInHeader(f"Headers can't contain newlines (got {value!r} for header {name!r}).")
+        if NUL in value:
+            raise ValueError(f"The header {name} has a NUL character, which no mail may have (got {value[:80]!r}).")
     if bodies := plain_bodies(email):
         return written(headers, bodies), next(value for name, value in headers if name.lower() == "message-id")
     message = email.message()
@@ -187,7 +199,7 @@ def envelope_address(address: str, encoding: Any = None) -> str:
     else:
         bare = parseaddr(encoded_address(str(address), encoding or settings.DEFAULT_CHARSET))[1]
     local_part, at, domain = bare.rpartition("@")
-    if not (at and local_part and all(domain.split("."))) or any(map(str.isspace, bare)):
+    if not (at and local_part and all(domain.split("."))) or any(map(str.isspace, bare)) or NUL in bare:
         raise ValueError(f"{address!r} is not a mail address: a name, an @ and a domain are needed.")
     if len(bare) > MAX_ADDRESS:
         raise ValueError(f"{address[:40]!r}… has {len(bare)} characters; a mail address has at most {MAX_ADDRESS}.")
@@ -203,8 +215,10 @@ def provider_options(email: EmailMessage) -> dict[str, Any]:
         if value is None:
             continue
         try:
-            options[name] = json.loads(json.dumps(plain(value), allow_nan=False))  # no database's JSON has a NaN
-        except (TypeError, ValueError) as error:
+            # No database's JSON has a NaN, and none of them half a pair of surrogates.
+            text = json.dumps(plain(value), allow_nan=False, ensure_ascii=False)
+            options[name] = json.loads(text.encode())
+        except (TypeError, ValueError, RecursionError) as error:
             raise ValueError(f"The email's {name} cannot be kept in the outbox: {error}.") from error
     if given := [name for name in email.extra_headers if name.lower() in ("message-id", "date")]:
         options[GIVEN_HEADERS] = given
@@ -227,6 +241,8 @@ def plain(value: Any) -> Any:
     """Return an option's value with lazy texts as they read now, and without what is unset."""
     if isinstance(value, Promise):
         return str(value)
+    if isinstance(value, str) and NUL in value:
+        raise ValueError("a text has a NUL character")
     if isinstance(value, Mapping):
         return {plain(key): plain(inner) for key, inner in value.items() if not is_unset(inner)}
     if isinstance(value, (list, tuple)):
