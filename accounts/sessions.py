@@ -1,6 +1,6 @@
 """The sessions of people who are logged in: rows of the database, so that what ends one ends every copy of its cookie.
 
-Only a log-in makes a row. What the site remembers of other visitors is in flasky/visitor.py.
+Only a log-in makes a row. What the site remembers of other visitors is in accounts/visitor.py.
 """
 
 import re

@@ -8,8 +8,8 @@ from django.views.generic import FormView
 
 from accounts.forms import NameForm
 from accounts.models import User
+from accounts.visitor import Visitor, remember, visitor_of
 from flasky.mail import cause_of
-from flasky.visitor import Visitor, remember, visitor_of
 
 
 @method_decorator(vary_on_cookie, name="dispatch")

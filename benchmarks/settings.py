@@ -4,12 +4,12 @@ import os
 import tempfile
 from pathlib import Path
 
-from flasky.mailers import mail_goes_to
+from flasky.mail.compat import mail_goes_to
 from flasky.settings import *  # noqa: F403
 from flasky.settings import INSTALLED_APPS, MAIL_WORKERS
 
 INSTALLED_APPS = [*INSTALLED_APPS, "post_office", "mailer", "django_tasks", "django_tasks_db"]
-SMTP = "flasky.mailers.transport_backend"  # Django's own, told where the relay is, on every Django
+SMTP = "flasky.mail.compat.transport_backend"  # Django's own, told where the relay is, on every Django
 globals().update(mail_goes_to(SMTP))
 
 POST_OFFICE = {

@@ -9,8 +9,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from playwright.sync_api import sync_playwright
 
 from tests.browser import FLAGS, chromium, log_in, submit
+from tests.running_site import Site
 from tests.sample_outbox import NAME, PASSWORD, SCRIPT
-from tests.site import Site
 from tests.smtp_server import SmtpServer
 
 HERE = Path(__file__).parent

@@ -10,7 +10,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "flasky.settings")
 django_application = get_asgi_application()
 
 from flasky.mail import dispatchers  # noqa: E402 (needs the apps that the line above loads)
-from flasky.serving import refuse_wrong_settings  # noqa: E402
+from flasky.site.serving import refuse_wrong_settings  # noqa: E402
 
 refuse_wrong_settings()
 

@@ -11,7 +11,7 @@ django.setup()
 
 from flasky.mail.dispatchers import threads  # noqa: E402 (needs the apps that the line above loads)
 from flasky.mail.dispatchers.celery import app  # noqa: E402
-from flasky.serving import refuse_wrong_settings  # noqa: E402
+from flasky.site.serving import refuse_wrong_settings  # noqa: E402
 
 __all__ = ["app"]
 

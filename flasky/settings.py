@@ -11,7 +11,7 @@ from pathlib import Path
 
 import environ
 
-from flasky.mailers import OUTBOX, mail_goes_to, people, relay_is_named
+from flasky.mail.compat import OUTBOX, mail_goes_to, people, relay_is_named
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -199,7 +199,7 @@ SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021", "models.W037"]
 # In the database, where logging out ends every copy; a cache of each process for itself would keep them alive.
 SESSION_ENGINE = "accounts.sessions"
 SESSION_EXPIRE_AT_BROWSER_CLOSE = True
-SESSION_COOKIE_AGE = 24 * 3600  # s from the log-in; the visitor's cookie (flasky/visitor.py) is as old at most
+SESSION_COOKIE_AGE = 24 * 3600  # s from the log-in; the visitor's cookie (accounts/visitor.py) is as old at most
 X_FRAME_OPTIONS = "DENY"
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
@@ -218,7 +218,9 @@ CONTENT_SECURITY_POLICY = {
 
 INSTALLED_APPS = [
     "accounts",
+    "flasky.site",  # before whitenoise and staticfiles: its runserver replaces theirs
     "flasky.mail",  # before Django's own apps: its sendtestemail replaces theirs
+    "flasky.drill",
     "flasky.faults",
     "django.contrib.admin",
     "django.contrib.auth",
@@ -232,21 +234,21 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "flasky.faults.probes.noting_probes",
-    "flasky.views.healthz",
-    "flasky.mail.readiness.readyz",
-    "flasky.mail.metrics.metrics",
-    "flasky.request_id.with_request_id",
+    "flasky.site.middleware.healthz",
+    "flasky.mail.monitoring.readiness.readyz",
+    "flasky.mail.monitoring.metrics.metrics",
+    "flasky.site.request_id.with_request_id",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "flasky.views.utf8_only",
+    "flasky.site.middleware.utf8_only",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
-    "flasky.mail.origin.noting_origin",
+    "flasky.mail.storing.origin.noting_origin",
 ]
 ROOT_URLCONF = "flasky.urls"
 WSGI_APPLICATION = "flasky.wsgi.application"
@@ -261,7 +263,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-                "flasky.views.mailbox_link",
+                "flasky.site.middleware.mailbox_link",
             ]
         },
     },
@@ -371,8 +373,9 @@ EMAIL_SUBJECT_PREFIX = f"{FLASKY_MAIL_SUBJECT_PREFIX} "  # for mail_admins() and
 ERROR_MAIL_INTERVAL = 3600  # s in which one mail tells of an error, however often it happens
 ERROR_MAIL_LIMIT = 20  # different errors in such a time that get a mail each
 
-# With what /mailbox/templates/ and check_mail_templates fill a mail that shows more than a user: see mail/catalogue.py.
-MAIL_SAMPLES = {"mail/test": "flasky.mail.catalogue.test_mail"}
+# With what /mailbox/templates/ and check_mail_templates fill a mail that shows more than a user: see
+# mail/previews/kinds.py.
+MAIL_SAMPLES = {"mail/test": "flasky.mail.previews.kinds.test_mail"}
 
 # ANYMAIL_MAILGUN_API_KEY=… in the environment is Anymail's setting MAILGUN_API_KEY, and so for every provider.
 # Those that are dictionaries are JSON, for example ANYMAIL_AMAZON_SES_CLIENT_PARAMS={"region_name": "eu-central-1"}.
@@ -394,11 +397,11 @@ LOGGING = {
     "disable_existing_loggers": False,
     "formatters": {
         "line": {
-            "()": "flasky.logs.MaskingFormatter",
+            "()": "flasky.site.logs.MaskingFormatter",
             "format": "{levelname} {name}: {message}{of_request}",
             "style": "{",
         },
-        "json": {"()": "flasky.logs.JsonFormatter"},
+        "json": {"()": "flasky.site.logs.JsonFormatter"},
     },
     "handlers": {
         "stderr": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT},

@@ -3,14 +3,14 @@ from django.templatetags.static import static
 from django.urls import include, path
 from django.views.generic import RedirectView
 
-from flasky.mail.fate_views import notification
+from accounts.notification_view import notification
 
-handler400 = "flasky.views.bad_request"
+handler400 = "flasky.site.middleware.bad_request"
 
 urlpatterns = [
     path("", include("accounts.urls")),
     path("admin/", admin.site.urls),
-    path("mailbox/", include("flasky.mail.urls")),
+    path("mailbox/", include("flasky.mail.web.urls")),
     path("notification/", notification, name="notification"),
     # Browsers ask for it beside whatever is no HTML of ours.
     path("favicon.ico", RedirectView.as_view(url=static("flasky/favicon.svg"))),

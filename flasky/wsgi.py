@@ -7,6 +7,6 @@ from django.core.wsgi import get_wsgi_application
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "flasky.settings")
 application = get_wsgi_application()
 
-from flasky.serving import refuse_wrong_settings  # noqa: E402 (needs the apps that the line above loads)
+from flasky.site.serving import refuse_wrong_settings  # noqa: E402 (needs the apps that the line above loads)
 
 refuse_wrong_settings()

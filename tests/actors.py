@@ -17,10 +17,10 @@ from django.core.mail import EmailMessage
 from django.db import connection, connections, transaction
 from django.db.models.functions import Now
 
-from flasky.mail import delivery
+from flasky.mail.delivery import engine
 from flasky.mail.models import Attempt, OutboxMessage, State
-from flasky.mail.replies import Reply, Verdict
 from flasky.mail.transports import Server
+from flasky.mail.transports.replies import Reply, Verdict
 from tests.conftest import wait_until
 
 PATIENCE = 60  # s until a test that hangs fails
@@ -115,7 +115,7 @@ class Relay:
 
 def end(held, replies=ACCEPTED):
     """End an attempt as its holder does when the relay has answered; return what became of the message."""
-    [state] = delivery.deliver([held], Relay(replies))
+    [state] = engine.deliver([held], Relay(replies))
     return state
 
 

@@ -11,7 +11,7 @@ from django.db import connection
 from playwright.sync_api import Error, sync_playwright
 
 from flasky.mail import transports
-from flasky.mailers import OUTBOX, mail_goes_to
+from flasky.mail.compat import OUTBOX, mail_goes_to
 from tests.browser import FLAGS, another_host, chromium
 from tests.databases import drop_databases, end_sessions
 from tests.shell import close_shell

@@ -29,7 +29,7 @@ from packaging.requirements import Requirement
 from tests.celery_worker import broker_url
 from tests.conftest import missing, wait_until
 from tests.databases import empty_database
-from tests.site import Site, Visitor
+from tests.running_site import Site, Visitor
 
 ROOT = Path(__file__).parent.parent
 UNITS = sorted(ROOT.glob("deploy/systemd/*.service"))
@@ -255,7 +255,7 @@ def test_no_secret_and_no_history_gets_into_the_image():
         ".git/config",
         ".venv/bin/python",
         "sent-mail/1.log",
-        "tests/site.py",
+        "tests/running_site.py",
         "flasky/__pycache__/wsgi.pyc",
     ]
     assert all(gets_into_the_image(Path(name)) for name in inside)

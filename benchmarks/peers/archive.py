@@ -15,8 +15,8 @@ from django.test import Client, override_settings
 
 from benchmarks import mails
 from flasky.mail import send_email
-from flasky.mail.listing import SPAN
 from flasky.mail.models import Attempt, FurtherRecipient, OutboxMessage, State, Tally
+from flasky.mail.web.search import SPAN
 
 PERSON = "Looker"
 DAYS = 30

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from flasky.mail import delivery
+from flasky.mail.delivery import engine
 
 RESULTS = Path(__file__).resolve().parent.parent / "results.json"
 
@@ -30,4 +30,4 @@ def measured_costs(database):
     rates = [one["values"]["Flasky"] for one in figures if (one["name"], one["database"]) == ("drain", database)]
     message, lost = 1 / median(rates[0]), SMALLER_CLAIMS_LOSE[database]
     claim = message * (1 / (1 - lost) - 1)  # its part of one message, in claims of 50
-    return Costs(message - claim, claim * delivery.CLAIM_LIMIT, DATABASE_PART[database])
+    return Costs(message - claim, claim * engine.CLAIM_LIMIT, DATABASE_PART[database])

@@ -1,4 +1,4 @@
-"""A process that delivers, with its threads and connections: what flasky.mail.worker and delivery do, and when."""
+"""A process that delivers, with its threads and connections: what flasky.mail.delivery does, and when."""
 
 import heapq
 import math
@@ -8,12 +8,12 @@ from collections import deque
 from django.conf import settings
 
 from benchmarks.simulate.scenarios import NEVER
-from flasky.mail import delivery, worker
+from flasky.mail.delivery import engine, worker
 from flasky.mail.transports import base
 
 
 class Process:
-    """A worker: the same looks, jobs and probes as flasky.mail.worker.Worker's."""
+    """A worker: the same looks, jobs and probes as flasky.mail.delivery.worker.Worker's."""
 
     def __init__(self, world):
         self.world = world
@@ -175,5 +175,5 @@ class Job:
 
 def share(pace, due, threads):
     """Return how many messages a thread claims, as flasky.mail.delivery reckons it; a test holds the two together."""
-    most = min(delivery.CLAIM_LIMIT, int(delivery.CLAIM_SECONDS / max(pace, 0.001)) or 1)
+    most = min(engine.CLAIM_LIMIT, int(engine.CLAIM_SECONDS / max(pace, 0.001)) or 1)
     return min(most, math.ceil(min(due, most * threads) / threads))

@@ -9,9 +9,9 @@ from types import SimpleNamespace
 
 from benchmarks.simulate.process import Process
 from benchmarks.simulate.scenarios import NEVER
-from flasky.mail import delivery
+from flasky.mail.delivery import engine
 from flasky.mail.models import State
-from flasky.mail.replies import Reply
+from flasky.mail.transports.replies import Reply
 
 MIDNIGHT = datetime(2026, 1, 1, tzinfo=timezone.utc)  # when the simulated clock starts
 GREYLISTED = Reply.to("RCPT", 451, "4.7.1 Greylisted, please come back")
@@ -99,7 +99,7 @@ class World:
             return
         queued_at = date(message.stored_at)
         row = SimpleNamespace(outcomes={}, recipients=["to"], queued_at=queued_at, next_attempt_at=queued_at)
-        fate = delivery._next_state(row, {"to": GREYLISTED}, 0, date(self.now))
+        fate = engine._next_state(row, {"to": GREYLISTED}, 0, date(self.now))
         if fate["state"] == State.QUEUED:
             heapq.heappush(self.later, ((fate["next_attempt_at"] - MIDNIGHT).total_seconds(), key))
         else:

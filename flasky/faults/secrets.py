@@ -8,7 +8,7 @@ from urllib.parse import unquote, urlsplit
 
 from django.conf import settings
 
-from flasky.logs import mask
+from flasky.site.logs import mask
 
 # Their values may be read in a report. Every other setting is left out of it: a list of names that look secret forgets
 # the next one.

@@ -5,9 +5,9 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest
 
-from flasky.mail.list_admin import ListPages
-from flasky.mail.message_admin import MessagePages
 from flasky.mail.models import OutboxMessage
+from flasky.mail.web.admin import MessagePages
+from flasky.mail.web.list_admin import ListPages
 
 
 @admin.register(OutboxMessage)

@@ -14,10 +14,10 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils import timezone
 
 from flasky.mail import dispatchers
+from flasky.mail.db.sql import insert, insert_many
 from flasky.mail.models import FurtherRecipient, OutboxMessage, Priority
-from flasky.mail.origin import origin
-from flasky.mail.statements import insert, insert_many
-from flasky.mail.wire import attribute, compose
+from flasky.mail.storing.origin import origin
+from flasky.mail.wire.compose import attribute, compose
 
 logger = logging.getLogger(__name__)
 

@@ -15,11 +15,11 @@ from django.db import Error as DatabaseFailure
 from django.db import router, transaction
 from django.utils.module_loading import import_string
 
+from flasky.mail.db.outages import what_is_wrong
 from flasky.mail.models import Deliverer, OutboxMessage, RelayTrouble, WriteProbe
-from flasky.mail.notices import DELIVERERS, overdue, stuck
-from flasky.mail.outages import what_is_wrong
+from flasky.mail.status.explanations import DELIVERERS, overdue, stuck
 from flasky.mail.transports import new_transport
-from flasky.mail.wire import envelope_address
+from flasky.mail.wire.compose import envelope_address
 
 LABEL = r"\w[\w-]{0,62}"
 HOST = re.compile(rf"{LABEL}(\.{LABEL})*\.?|[0-9a-fA-F:.]*:[0-9a-fA-F:.]*")  # a name, an IPv4 or an IPv6 address

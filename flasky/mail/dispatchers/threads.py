@@ -6,7 +6,7 @@ They start with the first request, so never at import, in a command, or in a mas
 import os
 import threading
 
-from flasky.mail.worker import Worker
+from flasky.mail.delivery.worker import Worker
 
 _worker: Worker | None = None
 _starting = threading.Lock()

@@ -1,7 +1,7 @@
 """What a stored message is, its history, and what the processes that deliver tell each other."""
 
-from flasky.mail.models.deliverers import SIGNS_MISSED, Deliverer, this_process
 from flasky.mail.models.history import MAX_PERSON, Action, Attempt
+from flasky.mail.models.hourly import WAITS, Tally
 from flasky.mail.models.message import (
     CLAIM_SIZE,
     IN_TURN,
@@ -12,9 +12,9 @@ from flasky.mail.models.message import (
     OutboxMessageQuerySet,
 )
 from flasky.mail.models.probes import WriteProbe
+from flasky.mail.models.processes import SIGNS_MISSED, Deliverer, this_process
 from flasky.mail.models.relays import CALM, SAME_CROWD, Relay, RelayTrouble, Seat
 from flasky.mail.models.states import FINISHED, Door, Priority, State
-from flasky.mail.models.tally import WAITS, Tally
 
 __all__ = [
     "CALM",

@@ -13,9 +13,9 @@ from django.db.models.functions import Length, Now
 from django.utils import timezone
 
 from flasky.mail.models.history import MAX_PERSON, Action, Attempt
+from flasky.mail.models.hourly import Tally
 from flasky.mail.models.leases import end_of_lease
 from flasky.mail.models.states import FINISHED, Door, Priority, State
-from flasky.mail.models.tally import Tally
 
 LOST_CLAIMS_UNTIL_HELD = 3
 UNKNOWN_ENDS_UNTIL_HELD = 5  # so many copies may have arrived
@@ -277,7 +277,7 @@ class OutboxMessage(models.Model):
     cause = models.CharField(max_length=100, blank=True)  # the object that it is about, as cause_of() names it
     door = models.CharField(max_length=15, choices=Door, default=Door.OTHER)
     person = models.CharField(max_length=MAX_PERSON, blank=True)  # who came through it, if known
-    request_id = models.CharField(max_length=64, blank=True)  # of the request that stored it; see flasky.request_id
+    request_id = models.CharField(max_length=64, blank=True)  # of the request that stored it
 
     objects = OutboxMessageQuerySet.as_manager()
 

@@ -2,7 +2,7 @@ from typing import Any
 
 from django import template
 
-from flasky.mail.vitals import vitals
+from flasky.mail.status.overview import vitals
 
 register = template.Library()
 

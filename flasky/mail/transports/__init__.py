@@ -10,14 +10,14 @@ from uuid import UUID
 from django.conf import settings
 from django.core.mail.backends.smtp import EmailBackend as SmtpEmailBackend
 
-from flasky.mail import seats
-from flasky.mail.leases import Keeper
-from flasky.mail.seats import NoSeat
+from flasky.mail.compat import new_backend
+from flasky.mail.delivery.claims import Keeper
+from flasky.mail.limits import connections
+from flasky.mail.limits.connections import NoSeat
 from flasky.mail.transports.base import KEEP_SEAT, Server, Transport
+from flasky.mail.transports.diagnosis import TransportUnavailable
 from flasky.mail.transports.own_smtp import OwnSmtpTransport, sends_as_django_does
 from flasky.mail.transports.smtp import SmtpTransport
-from flasky.mail.trouble import TransportUnavailable
-from flasky.mailers import new_backend
 
 __all__ = [
     "NoSeat",
@@ -86,7 +86,7 @@ def _with_its_own_connection(transport: Transport) -> Transport:
 
 def _seat(transport: Transport) -> None:
     """Take a seat for the connection that will be opened."""
-    transport.seat = seats.take(transport.server.name)
+    transport.seat = connections.take(transport.server.name)
     if transport.seat:
         _seat_keeper.hold(transport.seat.token)
 
@@ -95,7 +95,7 @@ def _end(transport: Transport) -> None:
     transport.close()
     if transport.seat:
         _seat_keeper.let_go(transport.seat.token)
-        seats.leave(transport.seat)
+        connections.leave(transport.seat)
 
 
 def abort_lent() -> None:
@@ -126,7 +126,7 @@ def close_kept(idle_only: bool = False) -> None:
 
 def _renew_seats(tokens: set[UUID]) -> None:
     close_kept(idle_only=True)
-    seats.renew(tokens)
+    connections.renew(tokens)
 
 
 _seat_keeper = Keeper("seat", _renew_seats, lambda: min(settings.MAIL_LEASE / 3, KEEP_SEAT))

@@ -10,12 +10,12 @@ from typing import Any
 
 from django.conf import settings
 
-from flasky.mail.replies import Reply, Verdict
-from flasky.mail.seats import TakenSeat
+from flasky.mail.limits.connections import TakenSeat
+from flasky.mail.transports.diagnosis import TransportUnavailable, advise, explain
 from flasky.mail.transports.failures import smtp_answers, sort_failure
 from flasky.mail.transports.providers import ask_once_and_in_time, leave_out_what_is_refused
-from flasky.mail.trouble import TransportUnavailable, advise, explain
-from flasky.mail.wire import rebuild
+from flasky.mail.transports.replies import Reply, Verdict
+from flasky.mail.wire.compose import rebuild
 
 logger = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from email.utils import parsedate_to_datetime
 from traceback import walk_tb
 from typing import Any
 
-from flasky.mail.replies import Reply, Verdict
+from flasky.mail.transports.replies import Reply, Verdict
 
 SHORTEST_PAUSE, LONGEST_PAUSE = 1, 3600  # s within which a Retry-After is obeyed
 

@@ -12,12 +12,12 @@ from typing import Any
 
 from django.core.mail.backends.smtp import EmailBackend as SmtpEmailBackend
 
-from flasky.mail.replies import Reply, Verdict
 from flasky.mail.transports.base import CROWDED, Server, Transport
+from flasky.mail.transports.diagnosis import TransportUnavailable, advise, explain
 from flasky.mail.transports.failures import smtp_answers, smtp_reply
+from flasky.mail.transports.replies import Reply, Verdict
 from flasky.mail.transports.smtp import QUIT_TIMEOUT, SmtpTransport
-from flasky.mail.trouble import TransportUnavailable, advise, explain
-from flasky.mail.wire import rebuild
+from flasky.mail.wire.compose import rebuild
 
 logger = logging.getLogger(__name__)
 

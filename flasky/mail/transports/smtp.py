@@ -9,9 +9,9 @@ from typing import Any
 
 from django.conf import settings
 
-from flasky.mail.replies import Reply, Verdict, is_out_of_turn
 from flasky.mail.transports.base import CROWDED, Server, Transport
-from flasky.mail.trouble import TransportUnavailable, advise, explain
+from flasky.mail.transports.diagnosis import TransportUnavailable, advise, explain
+from flasky.mail.transports.replies import Reply, Verdict, is_out_of_turn
 
 logger = logging.getLogger(__name__)
 

@@ -3,8 +3,8 @@ from typing import Any
 from django.core.checks import Tags
 from django.core.management.base import BaseCommand, CommandError
 
-from flasky.mail.catalogue import kinds, languages, templates
-from flasky.mail.proofreading import problems
+from flasky.mail.previews.kinds import kinds, languages, templates
+from flasky.mail.previews.lint import problems
 
 
 class Command(BaseCommand):

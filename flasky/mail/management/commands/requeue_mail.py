@@ -11,8 +11,8 @@ from django.db.models import Q
 from django.utils import timezone
 
 from flasky.mail.models import OutboxMessage, State
-from flasky.mail.origin import operator
-from flasky.mail.wire import envelope_address
+from flasky.mail.storing.origin import operator
+from flasky.mail.wire.compose import envelope_address
 
 BATCH = 500  # messages that one statement names
 LONGEST_NUMBER = 18  # digits; no database counts further than 19

@@ -10,14 +10,14 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.template import TemplateDoesNotExist
 
 from flasky.mail import render_email
-from flasky.mail.catalogue import sample_context
+from flasky.mail.compat import addresses_of
 from flasky.mail.models import Door, OutboxMessage, State
-from flasky.mail.origin import coming_from, operator
-from flasky.mail.replies import Reply, Verdict
+from flasky.mail.previews.kinds import sample_context
+from flasky.mail.storing.origin import coming_from, operator
 from flasky.mail.transports import Server, SmtpTransport, TransportUnavailable, borrow, close_kept, new_transport
-from flasky.mail.trouble import advise
-from flasky.mail.wire import compose, envelope_address
-from flasky.mailers import addresses_of
+from flasky.mail.transports.diagnosis import advise
+from flasky.mail.transports.replies import Reply, Verdict
+from flasky.mail.wire.compose import compose, envelope_address
 
 QUEUE_TIMEOUT = 30  # s; two sweeps
 # By SMTP the second follows on the same connection: some servers take one mail and then refuse or drop the next.

@@ -1,0 +1,188 @@
+"""Store mail, start workers that die, replace them, and watch until everything has come to an end."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass, field
+from importlib import import_module
+
+from django.conf import settings
+from django.core.mail import EmailMultiAlternatives
+from django.db import connection, transaction
+
+from flasky.drill.crash_points import POINTS
+from flasky.drill.relay import Relay
+from flasky.mail import dispatchers
+from flasky.mail.models import FINISHED, OutboxMessage, State
+
+VICTIM = "import django; django.setup(); from flasky.drill.victim import main; main()"
+SETTLED = (*FINISHED, State.HELD)
+UNHARMED = ""
+STOP_TIMEOUT = 5  # s
+NAMED = 4  # messages of a dead worker in its line
+
+
+@dataclass
+class Plan:
+    kills: int
+    messages: int
+    workers: int
+    threads: int
+    seed: int
+    verbosity: int = 1
+    dispatcher: str = "threads"
+
+    @property
+    def deadline(self) -> int:
+        return 60 + 5 * self.kills  # s
+
+
+@dataclass
+class Kill:
+    """A worker's death, and the messages that it was busy with."""
+
+    pid: int
+    label: str
+    messages: list[int]
+    at: float = field(default_factory=time.monotonic)
+    recovered_after: float | None = None  # s
+
+
+class Conductor:
+    def __init__(self, plan: Plan, relay: Relay, show: Callable[..., None]) -> None:
+        self.plan, self.relay, self.show = plan, relay, show
+        self.dice = random.Random(plan.seed)
+        self.labels = [list(POINTS)[number % len(POINTS)] for number in range(plan.kills)]
+        self.dice.shuffle(self.labels)
+        self.workers: dict[subprocess.Popen[bytes], str] = {}
+        self.stored: dict[int, str] = {}  # Message-IDs by primary key
+        self.kills: list[Kill] = []
+        self.mishaps: list[str] = []
+        self.started = time.monotonic()
+        self.queue = f"mail-drill-{os.getpid()}"  # of Celery: the project's own workers must not hear of the drill
+
+    def run(self) -> None:
+        settings.MAIL_DISPATCHER = "flasky.mail.dispatchers.none"  # nobody delivers but the workers
+        with self.waking_celery() if self.plan.dispatcher == "celery" else nullcontext():
+            self.conduct()
+
+    @contextmanager
+    def waking_celery(self) -> Iterator[None]:
+        import_module("flasky.drill.celery_queue").use(self.queue)
+        settings.MAIL_DISPATCHER = "flasky.mail.dispatchers.celery"
+        try:
+            yield
+        finally:
+            dispatchers.stop()
+
+    def conduct(self) -> None:
+        try:
+            while not (self.is_finished() or self.mishaps or self.seconds() > self.plan.deadline):
+                self.store_messages()
+                self.start_workers()
+                self.note_deaths()
+                self.note_recoveries()
+                self.show(self.progress(), live=True)
+                time.sleep(0.05)
+        finally:
+            self.dismiss_workers()
+        self.note_recoveries()
+
+    def seconds(self) -> float:
+        return time.monotonic() - self.started
+
+    def is_finished(self) -> bool:
+        return (
+            len(self.kills) == self.plan.kills
+            and len(self.stored) >= self.plan.messages
+            and not OutboxMessage.objects.exclude(state__in=SETTLED).exists()
+        )
+
+    def store_messages(self) -> None:
+        """Keep every worker busy until all have died and enough was stored."""
+        batch = self.plan.workers * self.plan.threads
+        enough = len(self.kills) == self.plan.kills and len(self.stored) >= self.plan.messages
+        if not enough and OutboxMessage.objects.due().count() < 2 * batch:
+            with transaction.atomic():
+                for _ in range(batch):
+                    self.store_message()
+
+    def store_message(self) -> None:
+        email = EmailMultiAlternatives("Drill", "Plain text.\n" * 50, to=["drill@example.com"])
+        email.attach_alternative("<p>HTML.</p>\n" * 50, "text/html")
+        email.send()
+        message: OutboxMessage = email.outbox_message  # type: ignore[attr-defined]
+        self.stored[message.pk] = message.message_id
+
+    def start_workers(self) -> None:
+        while len(self.workers) < self.plan.workers:
+            label = self.labels.pop() if self.labels else UNHARMED
+            self.workers[self.start_worker(label)] = label
+
+    def start_worker(self, label: str) -> "subprocess.Popen[bytes]":
+        plan, database = self.plan, connection.settings_dict["NAME"]
+        arguments = [database, self.relay.port, plan.threads, label, self.dice.randint(1, 3), plan.verbosity]
+        arguments += [plan.dispatcher, self.queue]
+        return subprocess.Popen(  # noqa: S603 (nothing here comes from outside)
+            [sys.executable, "-c", VICTIM, *map(str, arguments)],
+            stdin=subprocess.PIPE,
+            stdout=None if plan.verbosity > 1 else subprocess.DEVNULL,
+            cwd=settings.BASE_DIR,
+            start_new_session=True,  # Ctrl-C is for the drill, which then closes the pipe
+        )
+
+    def note_deaths(self) -> None:
+        for process, label in list(self.workers.items()):
+            if process.poll() is None:
+                continue
+            del self.workers[process]
+            if label == UNHARMED or process.returncode != -signal.SIGKILL:
+                self.mishaps.append(f"A worker ended by itself, with exit status {process.returncode}.")
+            else:
+                self.note_kill(Kill(process.pid, label, self.messages_of(process.pid)))
+
+    def messages_of(self, pid: int) -> list[int]:
+        claimed = OutboxMessage.objects.filter(state=State.SENDING, claimed_by__contains=f" {pid} ")
+        return list(claimed.values_list("pk", flat=True))
+
+    def note_kill(self, kill: Kill) -> None:
+        self.kills.append(kill)
+        first, more = kill.messages[:NAMED], len(kill.messages) - NAMED
+        messages = (", ".join(map(str, first)) or "nothing") + (f" and {more} more" if more > 0 else "")
+        self.show(f"{self.progress()}; worker {kill.pid} killed {kill.label}, holding {messages}")
+
+    def progress(self) -> str:
+        return (
+            f"{self.seconds():5.1f} s  {len(self.kills)} of {self.plan.kills} killed, "
+            f"{len(self.stored)} messages stored, {len(self.relay.accepted)} accepted"
+        )
+
+    def note_recoveries(self) -> None:
+        """Look whose messages have all been claimed by somebody else since, or have come to an end."""
+        holders = dict(OutboxMessage.objects.exclude(state__in=SETTLED).values_list("pk", "claimed_by"))
+        for kill in self.kills:
+            orphans = [pk for pk in kill.messages if f" {kill.pid} " in holders.get(pk, "")]
+            if kill.messages and not orphans and kill.recovered_after is None:
+                kill.recovered_after = time.monotonic() - kill.at
+
+    def dismiss_workers(self) -> None:
+        for process in self.workers:
+            with suppress(OSError):  # it may have died
+                process.stdin.close()  # type: ignore[union-attr]
+        deadline = time.monotonic() + STOP_TIMEOUT
+        for process in self.workers:
+            try:
+                process.wait(max(0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+    @property
+    def complaints(self) -> list[str]:
+        missing = self.plan.kills - len(self.kills)
+        return self.mishaps + ([f"{missing} of {self.plan.kills} kills did not come about."] if missing else [])

@@ -1,0 +1,1 @@
+"""Do with a database what the ORM does not."""

@@ -1,0 +1,42 @@
+"""Wait, without holding a database connection meanwhile."""
+
+import contextlib
+import time
+from collections.abc import Callable
+
+from django.db import connections
+
+from flasky.mail.delivery.recording import alias
+
+LOOK = 0.1  # s between two looks whether to stop
+
+
+def pause(seconds: float, stop: Callable[[], bool]) -> None:
+    """Wait so long, or until `stop()`."""
+    release_connection()
+    end = time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0 and not stop():
+        time.sleep(min(left, LOOK))
+
+
+def release_connection() -> None:
+    """Close the connection, give it back to its pool, or keep it: as the database's settings say of requests."""
+    connection = connections[alias()]
+    if not connection.in_atomic_block:  # inside its caller's transaction it is not ours to close
+        connection.close_if_unusable_or_obsolete()
+
+
+def drop_connection() -> None:
+    """Close the connection that has failed, past its pool.
+
+    After a fail-over it may lead to a server that only reads: nothing else is wrong with it, and a pool would lend it
+    again for an hour.
+    """
+    connection = connections[alias()]
+    if connection.in_atomic_block:
+        return
+    with contextlib.suppress(Exception):  # it may be gone already, and that is the aim
+        if getattr(connection, "pool", None):
+            connection.connection.close()
+    with contextlib.suppress(Exception):
+        connection.close()

@@ -1,0 +1,1 @@
+"""Make a recorded reply of a due row."""

@@ -1,0 +1,1 @@
+"""Let no more leave than the settings allow, all processes together."""

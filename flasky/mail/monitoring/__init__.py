@@ -1,0 +1,1 @@
+"""Answer load balancers and Prometheus."""

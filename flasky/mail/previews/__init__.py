@@ -1,0 +1,1 @@
+"""Show and check each kind of mail before anybody gets it."""

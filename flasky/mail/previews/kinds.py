@@ -1,0 +1,78 @@
+"""Every kind of mail of the project, with sample content to render it with.
+
+A kind is a pair of templates `mail/NAME.txt` and `mail/NAME.html`, in any template directory of the project or of an
+app. Layouts and parts of mails are named `base`, `base_…` or `_…`.
+
+A kind is filled with a `user`. One that needs anything else has an entry in `settings.MAIL_SAMPLES`, the dotted path
+of a function such as
+
+    def order(text):
+        return {"order": Order(number=12, customer=text)}
+
+It returns exactly what `send_email` gets as context, with `text` wherever a person's words would be: the catalogue
+calls it once for each of TEXTS. An empty text asks for a sample in which everything optional is missing.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.core.mail import EmailMultiAlternatives
+from django.template import engines
+from django.utils import timezone, translation
+from django.utils.module_loading import import_string
+
+from flasky.mail import render_email
+
+USUAL = "usual"
+TEXTS = {
+    USUAL: "Zoë O'Brien <test>",
+    "very-long": "Donaudampfschifffahrtsgesellschaftskapitän" * 8,
+    "right-to-left": "עברית, وكلمات عربية, and English (42)!",
+    "emoji": "👩‍👩‍👧‍👦 Zoë 🏳️‍🌈🎉",
+    "markup": "<script>alert(1)</script><b>&amp;</b> & {{ user.password }} {% now 'Y' %}",
+    "quotes": "\"double\" 'single' `back` „low“ «angle» \\",
+    "missing": "",
+}
+
+
+def kinds() -> list[str]:
+    """Return the kinds of mail, by the name that `send_email` knows them by, such as `mail/new_user`."""
+    return sorted({name.rpartition(".")[0] for name in templates()})
+
+
+def languages() -> dict[str, str]:
+    """Return the name of each language that mails are checked in, by its code: the one they are sent in at least."""
+    return dict(settings.LANGUAGES) or {settings.LANGUAGE_CODE: settings.LANGUAGE_CODE}
+
+
+def templates() -> list[str]:
+    """Return the names of the templates that are a mail's text or HTML."""
+    folders = {Path(folder) for engine in engines.all() for folder in engine.template_dirs}
+    files = [(folder, path) for folder in folders for path in folder.glob("mail/**/*") if is_mail(path)]
+    return sorted({path.relative_to(folder).as_posix() for folder, path in files})
+
+
+def is_mail(path: Path) -> bool:
+    is_part = path.stem == "base" or path.name.startswith(("base_", "_"))
+    return path.suffix in (".txt", ".html") and not is_part
+
+
+def sample_email(kind: str, language: str, sample: str) -> EmailMultiAlternatives:
+    """Return the email that `send_email` would send in this language with this one of TEXTS."""
+    with translation.override(language):
+        return render_email("ann@example.com", "Sample", kind, **sample_context(kind, TEXTS[sample]))
+
+
+def sample_context(kind: str, text: str = TEXTS[USUAL]) -> dict[str, Any]:
+    """Return made-up content for a mail of this kind, with `text` where a person's words would be."""
+    return import_string(settings.MAIL_SAMPLES.get(kind, "flasky.mail.previews.kinds.user"))(text)
+
+
+def user(text: str) -> dict[str, Any]:
+    return {"user": get_user_model()(username=text)}
+
+
+def test_mail(text: str) -> dict[str, Any]:
+    return {"host": text, "sent_at": timezone.now()}

@@ -1,0 +1,1 @@
+"""Do what belongs to the process: threads, time limits, names."""

@@ -1,0 +1,1 @@
+"""Say what is so, in numbers and in sentences. No module here knows HTTP."""

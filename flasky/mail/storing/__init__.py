@@ -1,0 +1,1 @@
+"""Make a row of an email."""

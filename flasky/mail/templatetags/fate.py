@@ -1,8 +1,0 @@
-"""{% fate_of visitor.cause as fate %}"""
-
-from django import template
-
-from flasky.mail.fate import fate_of
-
-register = template.Library()
-register.simple_tag(fate_of)

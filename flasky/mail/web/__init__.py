@@ -1,0 +1,1 @@
+"""Answer browsers, in the admin and in the development mailbox."""

@@ -1,0 +1,60 @@
+"""The catalogue of mails: each kind with its samples, in HTML and text. Only with DEBUG; nothing is stored."""
+
+from typing import Any
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.clickjacking import xframe_options_sameorigin
+from django.views.decorators.http import require_safe
+
+from flasky.mail.previews.kinds import TEXTS, USUAL, kinds, languages, sample_email
+from flasky.mail.previews.lint import problems
+from flasky.mail.web.mailbox import debug_only
+from flasky.mail.web.message import ISOLATED
+
+
+@debug_only
+@require_safe
+def templates(request: HttpRequest) -> HttpResponse:
+    context = {
+        "mails": [{"kind": kind, "problems": len(problems(kind))} for kind in kinds()],
+        "languages": languages().items(),
+        "samples": list(TEXTS),
+    }
+    return render(request, "mailbox/templates.html", context)
+
+
+@debug_only
+@require_safe
+def template(request: HttpRequest, kind: str) -> HttpResponse:
+    language = request.GET.get("language", next(iter(languages())))
+    require_known(kind, language)
+    context = {
+        "kind": kind,
+        "language": language,
+        "languages": languages().items(),
+        "problems": problems(kind),
+        "previews": [preview(kind, language, sample) for sample in TEXTS],
+    }
+    return render(request, "mailbox/template.html", context)
+
+
+def preview(kind: str, language: str, sample: str) -> dict[str, Any]:
+    try:
+        return {"sample": sample, "text": sample_email(kind, language, sample).body}
+    except Exception as error:  # whatever a template or a sample raises
+        return {"sample": sample, "error": f"{type(error).__name__}: {error}"}
+
+
+@debug_only
+@require_safe
+@xframe_options_sameorigin
+def html(request: HttpRequest, language: str, sample: str, kind: str) -> HttpResponse:
+    require_known(kind, language, sample)
+    [alternative] = sample_email(kind, language, sample).alternatives
+    return HttpResponse(alternative[0], headers={"Content-Security-Policy": ISOLATED})
+
+
+def require_known(kind: str, language: str, sample: str = USUAL) -> None:
+    if kind not in kinds() or language not in languages() or sample not in TEXTS:
+        raise Http404

@@ -1,0 +1,251 @@
+"""Which messages a list shows: its tab, its filters, its search and its pages, all of them from the address.
+
+Every look stays quick with a million messages. What an index finds is looked up in all of them; for the rest (words,
+event, door) a window of the newest SPAN messages is read, for an address the newest TO_ADDRESS messages to it, and a
+link leads to the window before. No count goes beyond MOST_COUNTED.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+from urllib.parse import urlencode
+
+from django.db.models import Q
+from django.utils import timezone
+
+from flasky.mail.models import FurtherRecipient, OutboxMessage, OutboxMessageQuerySet, Priority, State
+from flasky.mail.web.date_range import Period, parse_moment
+from flasky.mail.wire.compose import envelope_address
+
+PER_PAGE = 50
+MOST_COUNTED = 10_000
+SPAN = 10_000  # messages in a window; not more than MOST_COUNTED, or those beyond would be on no page
+TO_ADDRESS = 5_000  # messages in a window of an address; their keys go to the database once more
+
+# On SQLite whatever was added to the table behind the content is found only by reading the content.
+FOR_LISTS = (
+    "state",
+    "created_at",
+    "next_attempt_at",
+    "attempt_count",
+    "last_reply",
+    "possible_duplicate",
+    "subject",
+    "recipients",
+)
+NEWEST_FIRST = ("-created_at", "-pk")
+
+NUMBER = re.compile(r"#?(\d{1,18})")
+MESSAGE_ID = re.compile(r"<[^<>\s]+>")
+REQUEST = re.compile(r"request:([\w.-]+)", re.ASCII)
+ADDRESS = re.compile(r"[^<>@\s]+@[^<>@\s]+\.[^<>@\s]+")
+NEVER_STORED = re.compile("[\0\ud800-\udfff]")  # the databases refuse to look for these
+
+
+@dataclass(frozen=True)
+class Tab:
+    name: str  # in the address
+    label: str
+    choose: Callable[[OutboxMessageQuerySet], OutboxMessageQuerySet]
+
+
+TABS = (
+    Tab("", "All", lambda messages: messages),
+    Tab("queued", "Queued", lambda messages: messages.filter(state=State.QUEUED)),
+    Tab("later", "Due later", lambda messages: messages.due_later()),
+    Tab("sending", "Sending", lambda messages: messages.filter(state=State.SENDING)),
+    Tab("sent", "Sent", lambda messages: messages.filter(state=State.SENT)),
+    Tab("failed", "Failed", lambda messages: messages.filter(state=State.FAILED)),
+    Tab("held", "Held", lambda messages: messages.filter(state=State.HELD)),
+    Tab("cancelled", "Cancelled", lambda messages: messages.filter(state=State.CANCELLED)),
+    Tab("duplicates", "Possible duplicates", lambda messages: messages.filter(possible_duplicate=True)),
+)
+
+
+class Listing:
+    """A list of messages, as its query string describes it; what makes no sense there is ignored."""
+
+    def __init__(self, query: Mapping[str, str]) -> None:
+        self.now = timezone.now()
+        self.tab = next((tab for tab in TABS if tab.name == query.get("tab", "")), TABS[0])
+        self.words = _text(query, "q")[:200].strip()
+        self.event = _text(query, "event")
+        self.door = _text(query, "door")
+        self.cause = _text(query, "cause")
+        self.period = Period.parse(query.get("time", ""), self.now)
+        self.before = parse_moment(query.get("before", ""))
+        self._asked_number = _page_number(query.get("p", ""))
+
+    @cached_property
+    def page(self) -> list[OutboxMessage]:
+        first = (self.number - 1) * PER_PAGE
+        rows = slice(first, first + PER_PAGE)
+        messages = self.matching() if self._found is None else OutboxMessage.objects.filter(pk__in=self._found[rows])
+        ordered = messages.order_by(*NEWEST_FIRST).only(*FOR_LISTS)
+        return list(ordered[rows] if self._found is None else ordered)
+
+    def priorities(self) -> dict[int, str]:
+        """Return the priority of each message on the page that is not finished, unless it is the normal one."""
+        # Not with the page: on SQLite it is behind the content, and most messages on most pages are finished.
+        unfinished = [message.pk for message in self.page if not message.is_finished]
+        special = OutboxMessage.objects.filter(pk__in=unfinished).exclude(priority=Priority.NORMAL)
+        return dict(special.values_list("pk", "priority"))
+
+    @cached_property
+    def number(self) -> int:
+        return min(self._asked_number, self.last_page)
+
+    @property
+    def last_page(self) -> int:
+        return max(1, -(-self.count // PER_PAGE))
+
+    @cached_property
+    def count(self) -> int:
+        """Return how many match, or MOST_COUNTED if there are that many."""
+        return counted(self.matching()) if self._found is None else len(self._found)
+
+    @cached_property
+    def _found(self) -> list[int] | None:
+        """Return the keys of what matches in this window, which is read once; None if there are no windows."""
+        if not self._has_windows:
+            return None
+        if self._to_address is not None and not (self.tab.name or self.event or self.door or self.cause):
+            return [key for _, key in self._to_address]
+        return list(self.matching().order_by(*NEWEST_FIRST).values_list("pk", flat=True)[:SPAN])
+
+    def matching(self) -> OutboxMessageQuerySet:
+        """Return all that match, in no order; where the list has windows, what is in this one."""
+        chosen = self._indexed().filter(self._not_indexed())
+        return chosen.filter(created_at__gte=self.window_start) if self.window_start else chosen
+
+    @cached_property
+    def window_start(self) -> datetime | None:
+        """Return the time of the last message that this look reads; None if it reads to the end."""
+        if self._to_address is not None:
+            return self._to_address[-1][0] if len(self._to_address) == TO_ADDRESS else None
+        times = self._indexed().order_by("-created_at").values_list("created_at", flat=True)
+        return times[SPAN - 1 : SPAN].first() if self._has_windows else None
+
+    def address(self, **changes: Any) -> str:
+        """Return the query string of this list with these changes; the page is the first again."""
+        query = {
+            "tab": self.tab.name,
+            "q": self.words,
+            "event": self.event,
+            "door": self.door,
+            "cause": self.cause,
+            "time": self.period.text,
+            "before": self.before.isoformat() if self.before else "",
+        } | changes
+        return urlencode({name: value for name, value in query.items() if value})
+
+    @property
+    def is_narrowed(self) -> bool:
+        return bool(self.words or self.event or self.door or self.cause or self.period.text or self.before)
+
+    @property
+    def _has_windows(self) -> bool:
+        if self._to_address is not None:
+            return True
+        return bool(self.words or self.event or self.door) and not self.cause and self._named is None
+
+    def _indexed(self) -> OutboxMessageQuerySet:
+        """Return what the indexes find."""
+        chosen = self.tab.choose(OutboxMessage.objects.filter(self._in_time()))
+        if self.cause:
+            chosen = chosen.filter(cause=self.cause)
+        return chosen if self._named is None else chosen.filter(self._named)
+
+    def _in_time(self) -> Q:
+        condition = Q()
+        if self.period.start:
+            condition &= Q(created_at__gte=self.period.start)
+        if self.period.end:
+            condition &= Q(created_at__lt=self.period.end)
+        if self.before:
+            condition &= Q(created_at__lt=self.before)
+        return condition
+
+    @cached_property
+    def _named(self) -> Q | None:
+        """Return the condition for the messages that the words name; None if they are only words."""
+        if number := NUMBER.fullmatch(self.words):
+            return Q(pk=int(number[1]))
+        if MESSAGE_ID.fullmatch(self.words):
+            stored = OutboxMessage.objects.filter(message_id=self.words)
+            # The keys first: with a tab SQLite would read the whole tab instead.
+            return Q(pk__in=list(stored.values_list("pk", flat=True)[:SPAN]))
+        return None if self._to_address is None else Q(pk__in=[key for _, key in self._to_address])
+
+    @cached_property
+    def _to_address(self) -> list[tuple[datetime, int]] | None:
+        """Return the times and keys of the newest messages to the address that the words are; None if they are none.
+
+        A Message-ID without its brackets looks the same. The keys are read first because no database finds the
+        messages of several indexes quickly by one query.
+        """
+        if not ADDRESS.fullmatch(self.words):
+            return None
+        address = _as_stored(self.words)
+        stored = OutboxMessage.objects.filter(self._in_time()).order_by("-created_at").values_list("created_at", "pk")
+        further = FurtherRecipient.objects.filter(self._in_time(), address=address)
+        newest = {
+            *stored.filter(first_recipient=address)[:TO_ADDRESS],
+            *further.order_by("-created_at").values_list("created_at", "message_id")[:TO_ADDRESS],
+            *stored.filter(message_id=f"<{self.words}>")[:TO_ADDRESS],
+        }
+        return sorted(newest, reverse=True)[:TO_ADDRESS]
+
+    def _not_indexed(self) -> Q:
+        condition = Q()
+        if self.event:
+            condition &= Q(event=self.event)
+        if self.door:
+            condition &= Q(door=self.door)
+        if request := REQUEST.fullmatch(self.words):
+            condition &= Q(request_id=request[1])
+        elif self._named is None:
+            for word in self.words.split():
+                condition &= Q(subject__icontains=word) | Q(recipients__icontains=word) | Q(message_id__icontains=word)
+        return condition
+
+
+def tabs(listing: Listing) -> list[dict[str, Any]]:
+    """Return each tab with its address and how many messages it has, whatever the filters are."""
+    return [
+        {
+            "label": tab.label,
+            "name": tab.name,
+            "is_current": tab is listing.tab,
+            "address": listing.address(tab=tab.name, before=""),
+            "count": limited(counted(tab.choose(OutboxMessage.objects.all()))),
+        }
+        for tab in TABS
+    ]
+
+
+def counted(messages: OutboxMessageQuerySet) -> int:
+    return messages.order_by().values("pk")[:MOST_COUNTED].count()
+
+
+def limited(count: int) -> str:
+    return f"{count:,}+" if count >= MOST_COUNTED else f"{count:,}"
+
+
+def _text(query: Mapping[str, str], name: str) -> str:
+    return NEVER_STORED.sub("", query.get(name, ""))
+
+
+def _page_number(text: str) -> int:
+    return int(text) if re.fullmatch(r"[1-9]\d{0,4}", text, re.ASCII) else 1
+
+
+def _as_stored(address: str) -> str:
+    """Return the address in lower case, with its domain as it is on the wire."""
+    try:
+        return envelope_address(address).lower()
+    except ValueError:
+        return address.lower()

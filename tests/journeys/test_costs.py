@@ -1,0 +1,102 @@
+"""What a mail costs, counted: database statements, round trips to the relay, connections. Nothing here is a time."""
+
+import smtplib
+from collections import Counter
+from itertools import pairwise
+
+import pytest
+from django.core.mail import EmailMessage
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from flasky.mail.delivery.engine import deliver_due
+from flasky.mail.models import OutboxMessage, State
+from flasky.mail.transports import SmtpTransport
+from tests.conftest import use_relay
+from tests.smtp_server import SmtpServer
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(params=[False, True], ids=["one by one", "in groups"])
+def relay(request, settings):
+    settings.MAIL_WORKERS = 1  # all claims are this thread's
+    with SmtpServer(pipelining=request.param) as relay:
+        relay.takes_groups = request.param
+        use_relay(settings, relay)
+        yield relay
+
+
+@pytest.fixture
+def turns(monkeypatch):
+    """Count the round trips: how often we stop talking and wait for the relay."""
+    said = []
+    send, getreply = SmtpTransport._send, smtplib.SMTP.getreply
+
+    def talk(transport, data, *arguments, **options):
+        said.append("talk")
+        return send(transport, data, *arguments, **options)
+
+    def listen(smtp):
+        said.append("listen")
+        return getreply(smtp)
+
+    monkeypatch.setattr(SmtpTransport, "_send", talk)
+    monkeypatch.setattr(smtplib.SMTP, "getreply", listen)
+    return lambda: sum(pair == ("talk", "listen") for pair in pairwise(said))
+
+
+def store(count, recipients=1):
+    for _ in range(count):
+        EmailMessage(
+            "Hi", "Hello", "ann@example.com", [f"b{number}@example.com" for number in range(recipients)]
+        ).send()
+
+
+def statements(queries):
+    verbs = Counter(query["sql"].split("times: ")[-1].split()[0] for query in queries)
+    del verbs["SET"]  # MariaDB switches autocommit off and on
+    return verbs
+
+
+def test_a_stored_mail_costs_one_insert():
+    with CaptureQueriesContext(connection) as queries:
+        store(1)
+    assert statements(queries) == {"INSERT": 1}
+
+
+def test_a_delivered_mail_costs_one_transaction_with_three_writes_and_a_claim_is_shared(relay):
+    store(26)
+    with CaptureQueriesContext(connection) as queries:
+        deliver_due()
+    claims = 2  # one message to learn how quick the relay is, and the rest
+    looks = 1 + claims + 1  # is there anything at all? before each claim: how much is left?
+    assert statements(queries) == {
+        "SELECT": looks + 2 * claims,
+        "BEGIN": claims + 26,
+        "UPDATE": claims + 26,
+        "INSERT": 26 + 26,  # the attempt, and one more in the hour's count
+        "COMMIT": claims + 26,
+    }
+
+
+def test_a_mail_costs_one_round_trip_in_groups_and_four_one_by_one(relay, turns):
+    store(21)
+    deliver_due()
+    claims = 2  # the first envelope of a claim has no message to travel with
+    assert turns() == (claims + 21 if relay.takes_groups else 4 * 21)
+    assert not OutboxMessage.objects.exclude(state=State.SENT).exists()
+
+
+def test_ten_recipients_cost_no_more_round_trips_in_groups(relay, turns):
+    store(5, recipients=10)
+    deliver_due()
+    claims = 2
+    assert turns() == (claims + 5 if relay.takes_groups else 13 * 5)
+    assert [len(mail.recipients) for mail in relay.mails] == [10] * 5
+
+
+def test_a_hundred_mails_cost_one_connection(relay):
+    store(100)
+    deliver_due()
+    assert (len(relay.mails), relay.sessions) == (100, 1)

@@ -1,0 +1,238 @@
+"""flasky.mail.admin: who may look and who may act, what the list shows, and that nothing is edited."""
+
+import re
+from datetime import timedelta
+from functools import partial
+from html import unescape
+
+import pytest
+from django.core.mail import EmailMessage
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import strip_tags
+
+from accounts.models import User
+from flasky.mail.models import OutboxMessage, Priority, RelayTrouble, State
+from tests.people import log_in_staff
+
+pytestmark = pytest.mark.django_db
+
+LIST = "/admin/mail/outboxmessage/"
+CHARTS = f"{LIST}charts/"
+
+
+@pytest.fixture
+def staff(client):
+    return partial(log_in_staff, client)
+
+
+@pytest.fixture
+def viewer(staff):
+    return staff("view_outboxmessage")
+
+
+@pytest.fixture
+def actor(staff):
+    return staff("change_outboxmessage")
+
+
+@pytest.fixture
+def superuser(client):
+    User.objects.bulk_create([User(username="root", is_staff=True, is_superuser=True)])
+    client.force_login(User.objects.get(username="root"))
+    return client
+
+
+def store(subject="Hi", **changes):
+    email = EmailMessage(subject, "Hello", "ann@example.com", ["bob@example.com"])
+    email.send()
+    OutboxMessage.objects.filter(pk=email.outbox_message.pk).update(**changes)
+    return email.outbox_message
+
+
+def page_of(message):
+    return f"{LIST}{message.pk}/change/"
+
+
+def read(response):
+    """Return what a person reads on the page."""
+    assert response.status_code == 200
+    return " ".join(unescape(strip_tags(response.content.decode())).split())
+
+
+def offered(response):
+    return re.findall(r'<button name="action" value="\w+">(.*?)</button>', response.content.decode())
+
+
+# Who
+
+
+@pytest.mark.parametrize("address", [LIST, CHARTS, f"{LIST}{{}}/change/"])
+def test_who_may_look_may_look(viewer, address):
+    assert viewer.get(address.format(store().pk)).status_code == 200
+
+
+@pytest.mark.parametrize("address", [LIST, CHARTS, f"{LIST}act/", f"{LIST}{{}}/change/", f"{LIST}{{}}/eml/"])
+def test_staff_without_a_permission_get_nothing(staff, address):
+    assert staff("view_user").get(address.format(store().pk)).status_code == 403
+
+
+def test_staff_without_a_permission_do_not_even_see_that_there_is_an_outbox(staff):
+    assert LIST not in staff("view_user").get("/admin/").content.decode()
+
+
+@pytest.mark.parametrize("address", [LIST, CHARTS, f"{LIST}act/", f"{LIST}1/change/"])
+def test_a_stranger_has_to_log_in(client, address):
+    assert client.get(address).url.startswith("/admin/login/")
+
+
+def test_who_may_act_is_offered_all_actions_in_the_list(actor):
+    store()
+    page = actor.get(LIST)
+    labels = ["Requeue", "Send again as new", "Hold", "Release", "Cancel", "Forward to me"]
+    assert offered(page) == labels
+    assert 'type="checkbox" name="message"' in page.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("state", "labels"),
+    [
+        (State.QUEUED, ["Send again as new", "Hold", "Cancel", "Forward to me"]),
+        (State.SENDING, ["Send again as new", "Forward to me"]),
+        (State.SENT, ["Send again as new", "Forward to me"]),
+        (State.FAILED, ["Requeue", "Send again as new", "Forward to me"]),
+        (State.HELD, ["Requeue", "Send again as new", "Release", "Cancel", "Forward to me"]),
+        (State.CANCELLED, ["Requeue", "Send again as new", "Forward to me"]),
+    ],
+)
+def test_a_messages_page_offers_what_can_be_done_to_it(actor, state, labels):
+    assert offered(actor.get(page_of(store(state=state)))) == labels
+
+
+def test_what_was_pruned_can_only_be_looked_at(actor):
+    page = actor.get(page_of(store(state=State.FAILED, content=b"")))
+    assert offered(page) == []
+    assert 'class="acts"' not in page.content.decode()
+
+
+def test_who_may_only_look_gets_no_action(viewer):
+    message = store()
+    for address in (LIST, page_of(message)):
+        page = viewer.get(address)
+        assert offered(page) == []
+        assert 'name="message"' not in page.content.decode()
+
+
+# Nothing is added, edited or deleted
+
+
+@pytest.mark.parametrize("name", ["add", "delete"])
+def test_nobody_adds_or_deletes(superuser, name):
+    message = store()
+    address = reverse(f"admin:mail_outboxmessage_{name}", args=[message.pk] if name == "delete" else [])
+    assert superuser.get(address).status_code == 403
+    assert superuser.post(address, {"post": "yes"}).status_code == 403
+    assert OutboxMessage.objects.get() == message
+
+
+@pytest.mark.parametrize("address", [LIST, f"{LIST}{{}}/change/"])
+def test_nobody_edits(superuser, address):
+    message = store()
+    before = OutboxMessage.objects.values().get()
+    data = {"subject": "x", "action": "delete_selected", "_selected_action": message.pk, "post": "yes", "_save": "Save"}
+    superuser.post(address.format(message.pk), data)
+    assert OutboxMessage.objects.values().get() == before
+
+
+def test_no_page_has_a_field_to_edit(superuser):
+    message = store("Rare subject")
+    page = superuser.get(page_of(message)).content.decode()
+    article = page[page.index('<article class="mail">') : page.index("</article>")]
+    fields = re.findall(r"<(?:input|textarea|select)\b[^>]*>", article)
+    assert fields
+    assert all('type="hidden"' in field for field in fields)
+
+
+# The list
+
+
+def test_the_list_shows_the_newest_first_with_a_link_to_each(viewer):
+    old, new = store("Old one"), store("New one")
+    page = viewer.get(LIST)
+    shown = read(page)
+    assert shown.index("New one") < shown.index("Old one")
+    assert "1 to 2 of 2 that match" in shown
+    for message in (old, new):
+        assert f'href="{page_of(message)}"' in page.content.decode()
+
+
+def test_the_list_is_narrowed_by_its_address(viewer):
+    store("Old one")
+    store("New one", state=State.FAILED)
+    shown = read(viewer.get(f"{LIST}?tab=failed&q=one"))
+    assert "New one" in shown
+    assert "Old one" not in shown
+
+
+def test_the_list_says_what_overtakes_and_what_waits_while_it_matters(viewer):
+    for priority in Priority:
+        for state in (State.QUEUED, State.SENDING, State.HELD, State.SENT):
+            store(f"{priority} one", priority=priority, state=state)
+    page = viewer.get(LIST).content.decode()
+    assert re.findall(r'class="badge">(\w+)<', page) == ["bulk"] * 3 + ["urgent"] * 3
+
+
+def test_the_list_says_when_a_message_goes_that_is_due_later(viewer):
+    later = timezone.now() + timedelta(days=1)
+    store("In time", next_attempt_at=later)
+    store("Put off", next_attempt_at=later + timedelta(hours=1), attempt_count=1, last_reply="451 Later")
+    store("Held", next_attempt_at=later + timedelta(hours=2), state=State.HELD)
+    shown = read(viewer.get(LIST))
+    moments = [f"{moment.day} {moment:%b %Y, %H:%M:%S} UTC" for moment in (later, later + timedelta(hours=1))]
+    assert re.findall(r"(?:to be sent|next try) at .*? UTC", shown) == [
+        f"next try at {moments[1]}",
+        f"to be sent at {moments[0]}",
+    ]
+
+
+def test_the_list_sends_an_action_the_filter_that_it_is_for(actor):
+    store()
+    page = actor.get(f"{LIST}?tab=queued&q=hi").content.decode()
+    assert f'action="{LIST}act/?tab=queued&amp;q=hi"' in page
+    assert "All 1 that match" in page
+
+
+# What people must know
+
+
+def test_a_healthy_outbox_warns_of_nothing(viewer, settings):
+    settings.MAIL_DISPATCHER = "flasky.mail.dispatchers.inline"
+    store()
+    assert 'class="vitals-notice"' not in viewer.get(LIST).content.decode()
+
+
+@pytest.mark.parametrize("address", [LIST, CHARTS])
+def test_the_strip_says_that_a_relay_takes_no_mail_since_when_and_until_when(viewer, settings, address):
+    settings.MAIL_DISPATCHER = "flasky.mail.dispatchers.inline"
+    probe = timezone.now() + timedelta(seconds=30)
+    RelayTrouble.objects.note("relay.test:25", "relay.test refused the login <535>.", probe)
+    since = RelayTrouble.objects.get().since
+    shown = read(viewer.get(address))
+    assert f"refusing relay.test refused the login <535>. since {since.day} {since:%b %Y, %H:%M:%S} UTC" in shown
+    assert f"next probe at {probe:%H:%M:%S} UTC" in shown
+
+
+@pytest.mark.parametrize("address", [LIST, CHARTS])
+def test_the_strip_says_that_nobody_delivers_and_what_to_do(viewer, address):
+    store(next_attempt_at=timezone.now() - timedelta(hours=2, minutes=5))
+    shown = read(viewer.get(address))
+    assert "overdue" in shown
+    assert "manage.py deliver_mail --loop" in shown
+
+
+def test_a_warning_is_shown_once_after_an_action(actor):
+    message, _ = (store(next_attempt_at=timezone.now() - timedelta(hours=2)) for _ in range(2))
+    data = {"action": "hold", "message": message.pk, "confirmed": "1", "next": LIST}
+    shown = read(actor.post(f"{LIST}act/", data, follow=True))
+    assert "1 held." in shown
+    assert shown.count("deliver_mail --loop") == 1
