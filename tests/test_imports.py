@@ -23,10 +23,10 @@ ALLOWED = {
     "mail.backend": {"mail.db", "mail.dispatchers", "mail.storing", "mail.wire"},
     "mail.checks": {"mail.db", "mail.status", "mail.transports", "mail.wire"},
     "mail.compat": set(),
-    "mail.db": {"mail.delivery"},
+    "mail.db": set(),
     "mail.delivery": {"mail.db", "mail.limits", "mail.signals", "mail.transports"},
     "mail.dispatchers": {"mail.delivery", "mail.transports"},
-    "mail.limits": {"mail.db", "mail.delivery"},
+    "mail.limits": {"mail.db"},
     "mail.management": {
         "mail",
         "mail.compat",

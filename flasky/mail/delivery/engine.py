@@ -20,11 +20,12 @@ from django.conf import settings
 from django.db import connections
 from django.utils import timezone
 
-from flasky.mail.db.connections import drop_connection, pause, release_connection
+from flasky.mail.db.connections import alias, drop_connection, pause, release_connection
 from flasky.mail.db.outages import is_outage
 from flasky.mail.db.sql import count_each
+from flasky.mail.db.write_lock import one_writer
 from flasky.mail.delivery.claims import kept
-from flasky.mail.delivery.recording import LOST, Result, alias, one_writer, record, recorder
+from flasky.mail.delivery.recording import LOST, Result, record, recorder
 from flasky.mail.limits.connections import allow_fewer
 from flasky.mail.limits.rate import Unlimited, reserve
 from flasky.mail.models import UNKNOWN_ENDS_UNTIL_HELD, Attempt, OutboxMessage, Priority, State

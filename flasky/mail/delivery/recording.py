@@ -16,11 +16,13 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import connections, router, transaction
+from django.db import connections, transaction
 from django.utils import timezone
 
+from flasky.mail.db.connections import alias
 from flasky.mail.db.outages import is_outage
 from flasky.mail.db.sql import add, insert_many, update_many
+from flasky.mail.db.write_lock import one_writer
 from flasky.mail.models import WAITS, Attempt, OutboxMessage, State, Tally
 
 logger = logging.getLogger(__name__)
@@ -72,7 +74,6 @@ class _SomebodyWasQuicker(Exception):
 
 _waiting: list[Result] = []
 _adding = threading.Condition()
-_writing = threading.Lock()
 _recorders = 0  # threads that will record something soon
 _seconds = 0.0  # that the last transaction took
 
@@ -86,7 +87,7 @@ def record(result: Result) -> str:
     with _adding:
         _waiting.append(result)
         _adding.notify_all()
-    with _writing:
+    with one_writer():
         if not result.state:
             _write_what_waits(result, connection)
     return result.state
@@ -104,23 +105,6 @@ def recorder() -> Iterator[None]:
         with _adding:
             _recorders -= 1
             _adding.notify_all()
-
-
-@contextmanager
-def one_writer() -> Iterator[None]:
-    """Let the threads of this process write one after the other.
-
-    They would wait for each other anyway: on SQLite asleep, in growing steps, past the moment when the lock is free.
-    """
-    if connections[alias()].in_atomic_block:  # its caller may hold the database's lock: others wait for that
-        yield
-        return
-    with _writing:
-        yield
-
-
-def alias() -> str:
-    return router.db_for_write(OutboxMessage)
 
 
 def _write_what_waits(own: Result, connection: Any) -> None:
@@ -249,8 +233,8 @@ def _counted(result: Result) -> dict[str, int]:
 
 
 def _forget_the_parents_threads() -> None:
-    global _adding, _writing, _recorders
-    _adding, _writing, _recorders = threading.Condition(), threading.Lock(), 0
+    global _adding, _recorders
+    _adding, _recorders = threading.Condition(), 0
     _waiting.clear()
 
 

@@ -15,7 +15,7 @@ from django.conf import settings
 from django.db import Error as DatabaseFailure
 
 from flasky.mail.db.connections import pause
-from flasky.mail.delivery.recording import one_writer
+from flasky.mail.db.write_lock import one_writer
 from flasky.mail.models import Priority, Relay
 
 AHEAD = 1  # s, for which moments are reserved before they come: several connections can work at the same time

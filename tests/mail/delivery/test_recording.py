@@ -5,6 +5,7 @@ import threading
 import pytest
 from django.db import DatabaseError, DataError, OperationalError, connection, connections, transaction
 
+from flasky.mail.db import write_lock
 from flasky.mail.delivery import engine, recording
 from flasky.mail.models import Attempt, OutboxMessage, State
 from flasky.mail.transports import TransportUnavailable
@@ -168,7 +169,7 @@ def test_inside_a_callers_transaction_only_the_own_result_is_written_and_nobody_
     writer = writing()
     other = Actor(lambda: end(others))
     wait_until(lambda: len(recording._waiting) == 1)
-    with transaction.atomic(), recording.one_writer():
+    with transaction.atomic(), write_lock.one_writer():
         assert end(held) == State.SENT
         transaction.set_rollback(True)
     assert (writer.result(), other.result()) == (State.SENT, State.SENT)
@@ -180,7 +181,7 @@ def test_inside_a_callers_transaction_only_the_own_result_is_written_and_nobody_
 def test_who_claims_is_one_of_those_who_write_one_after_the_other(relay):
     store()
     claimer = Actor(engine.deliver_due, before=WRITING)
-    assert recording._writing.locked()
+    assert write_lock._writing.locked()
     assert claimer.result() == {State.SENT: 1}
 
 
