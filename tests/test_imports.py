@@ -44,7 +44,7 @@ ALLOWED = {
     "mail.status": {"mail.web"},
     "mail.storing": {"mail.wire", "site"},
     "mail.templatetags": {"mail.status"},
-    "mail.transports": {"mail.compat", "mail.delivery", "mail.limits", "mail.wire"},
+    "mail.transports": {"mail.compat", "mail.limits", "mail.wire"},
     "mail.web": {
         "accounts",
         "mail.backend",

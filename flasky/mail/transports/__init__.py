@@ -11,9 +11,9 @@ from django.conf import settings
 from django.core.mail.backends.smtp import EmailBackend as SmtpEmailBackend
 
 from flasky.mail.compat import new_backend
-from flasky.mail.delivery.claims import Keeper
 from flasky.mail.limits import connections
 from flasky.mail.limits.connections import NoSeat
+from flasky.mail.runtime.heartbeat import Keeper
 from flasky.mail.transports.base import KEEP_SEAT, Server, Transport
 from flasky.mail.transports.diagnosis import TransportUnavailable
 from flasky.mail.transports.own_smtp import OwnSmtpTransport, sends_as_django_does

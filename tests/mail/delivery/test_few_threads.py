@@ -15,11 +15,11 @@ from django.core.management import CommandError, call_command
 
 from flasky.mail import dispatchers
 from flasky.mail.delivery import claims, engine
-from flasky.mail.delivery.claims import Keeper
 from flasky.mail.delivery.worker import Worker
 from flasky.mail.dispatchers import threads
 from flasky.mail.models import OutboxMessage, State
 from flasky.mail.runtime import deadline
+from flasky.mail.runtime.heartbeat import Keeper
 from tests.conftest import running, wait_until
 from tests.databases import new_database
 from tests.scripted_relay import ScriptedRelay
