@@ -17,7 +17,8 @@ from django.utils.module_loading import import_string
 
 from flasky.mail.db.outages import what_is_wrong
 from flasky.mail.models import Deliverer, OutboxMessage, RelayTrouble, WriteProbe
-from flasky.mail.status.explanations import DELIVERERS, overdue, stuck
+from flasky.mail.status.alerts import DELIVERERS, overdue
+from flasky.mail.status.explanations import stuck
 from flasky.mail.transports import new_transport
 from flasky.mail.wire.compose import envelope_address
 

@@ -9,9 +9,10 @@ from itertools import pairwise
 from math import ceil
 from typing import ClassVar
 
+from flasky.mail.status.series import Period
+
 # Along the picture everything is in % of its width, so that its text keeps its size on a phone; upwards it is in px.
 
-Period = tuple[str, str, int, int]  # label, full label, sent, failed
 
 MIN_HEIGHT = 4  # px; so much of a bar is seen however small its share is
 MAX_LABELS = 6  # so many fit side by side on a phone

@@ -7,7 +7,8 @@ from django.http import HttpRequest
 
 from flasky.mail.models import Door
 from flasky.mail.previews.kinds import kinds
-from flasky.mail.status.overview import MOST_WAITING, ended_per_day, ended_per_hour, vitals, waiting
+from flasky.mail.status.overview import vitals
+from flasky.mail.status.series import MOST_WAITING, ended_per_day, ended_per_hour, waiting
 from flasky.mail.web.charts import bars, heat
 from flasky.mail.web.date_range import AGES, narrower, wider
 from flasky.mail.web.message import Url

@@ -9,7 +9,8 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from flasky.mail.models import Deliverer, OutboxMessage, RelayTrouble, State
-from flasky.mail.status.explanations import DELIVERERS, about, delivery_notice, overdue, pruned, why
+from flasky.mail.status.alerts import DELIVERERS, delivery_notice, overdue
+from flasky.mail.status.explanations import about, pruned, why
 
 pytestmark = pytest.mark.django_db
 
@@ -69,7 +70,7 @@ def test_overdue_mail_is_counted_and_the_oldest_named(deliverer):
 
 
 def test_a_count_of_overdue_mail_has_an_end(deliverer, monkeypatch):
-    monkeypatch.setattr("flasky.mail.status.explanations.MOST_COUNTED", 1)
+    monkeypatch.setattr("flasky.mail.status.alerts.MOST_COUNTED", 1)
     store(next_attempt_at=timezone.now() - timedelta(days=3))
     store(next_attempt_at=timezone.now() - timedelta(days=2))
     assert overdue() == "More than 1 messages are overdue, the oldest by 3 days."

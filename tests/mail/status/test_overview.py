@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from flasky.mail.models import CALM, Attempt, Deliverer, OutboxMessage, Relay, RelayTrouble, State, Tally
 from flasky.mail.status import overview as vitals_module
-from flasky.mail.status.overview import age, ended_per_day, ended_per_hour, vitals, waiting
+from flasky.mail.status.overview import age, vitals
+from flasky.mail.status.series import ended_per_day, ended_per_hour, waiting
 
 pytestmark = pytest.mark.django_db
 
@@ -444,7 +445,7 @@ def test_what_is_due_first_is_read_first_and_not_all_of_it(monkeypatch):
     store(State.SENT, next_attempt_at=ago(days=1))
     oldest_first = [(["bob@example.com"], moment) for moment in sorted(moments)]
     assert waiting() == oldest_first
-    monkeypatch.setattr("flasky.mail.status.overview.MOST_WAITING", 2)
+    monkeypatch.setattr("flasky.mail.status.series.MOST_WAITING", 2)
     assert waiting() == oldest_first[:2]
 
 
