@@ -24,8 +24,6 @@ from flasky.mail.wire.compose import envelope_address
 
 LABEL = r"\w[\w-]{0,62}"
 HOST = re.compile(rf"{LABEL}(\.{LABEL})*\.?|[0-9a-fA-F:.]*:[0-9a-fA-F:.]*")  # a name, an IPv4 or an IPv6 address
-SITE = re.compile(rf"\*|\.?{LABEL}(\.{LABEL})*|\[[0-9a-fA-F:.]+\]")
-ORIGIN = re.compile(rf"https?://(\*\.)?{LABEL}(\.{LABEL})*(:\d+)?|https?://\[[0-9a-fA-F:.]+\](:\d+)?")
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 TOKEN, MIN_TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*"), 16  # as RFC 6750, section 2.1, has them
 DISPATCHERS = ("threads", "inline", "celery", "none")
@@ -36,8 +34,6 @@ BROKERS = ("redis", "rediss", "amqp", "amqps")
 @checks.register("mail")
 def check_mail_settings(**options: Any) -> list[checks.CheckMessage]:
     return [
-        *check_readable(),
-        *check_site(),
         *check_relay(),
         *check_numbers(),
         *check_addresses(),
@@ -84,38 +80,6 @@ def check_stuck(sentences: list[str]) -> Iterator[checks.CheckMessage]:
     for sentence in sentences:
         problem, _, advice = sentence.partition(" Restart")
         yield checks.Warning(problem, hint=f"Restart{advice}", id="flasky.W006")
-
-
-def check_readable() -> Iterator[checks.CheckMessage]:
-    for name, value, expected in settings.UNREADABLE_SETTINGS:
-        yield checks.Error(
-            f"{name} is {value}, which cannot be read: it must be {expected}.",
-            hint=f"Correct {name} in the environment or in .env, or remove it to get the default.",
-            id="flasky.E001",
-        )
-
-
-def check_site() -> Iterator[checks.CheckMessage]:
-    for host in settings.ALLOWED_HOSTS:
-        if not SITE.fullmatch(host):
-            yield checks.Error(
-                f"ALLOWED_HOSTS has {host!r}, which is no host name.",
-                hint="Write www.example.com, without https:// and without a port; several with commas.",
-                id="flasky.E014",
-            )
-    for origin in settings.CSRF_TRUSTED_ORIGINS:
-        if not ORIGIN.fullmatch(origin):
-            yield checks.Error(
-                f"CSRF_TRUSTED_ORIGINS has {origin!r}, which is no origin.",
-                hint="Write https://www.example.com, with the scheme and without a path; several with commas.",
-                id="flasky.E015",
-            )
-    if not settings.DEBUG and not settings.ALLOWED_HOSTS:
-        yield checks.Warning(
-            "ALLOWED_HOSTS is empty while DEBUG is off: every page answers 400.",
-            hint="Name the site, for example ALLOWED_HOSTS=www.example.com",
-            id="flasky.W004",
-        )
 
 
 def check_relay() -> Iterator[checks.CheckMessage]:

@@ -4,3 +4,6 @@ from django.apps import AppConfig
 class SiteConfig(AppConfig):
     name = "flasky.site"
     label = "flasky_site"
+
+    def ready(self) -> None:
+        from flasky.site import checks  # noqa: F401 (importing the checks registers them)
