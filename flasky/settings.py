@@ -238,6 +238,7 @@ MIDDLEWARE = [
     "flasky.mail.monitoring.readiness.readyz",
     "flasky.mail.monitoring.metrics.metrics",
     "flasky.site.request_id.with_request_id",
+    "flasky.mail.storing.origin.noting_origin",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -248,7 +249,6 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
-    "flasky.mail.storing.origin.noting_origin",
 ]
 ROOT_URLCONF = "flasky.urls"
 WSGI_APPLICATION = "flasky.wsgi.application"

@@ -42,7 +42,7 @@ ALLOWED = {
     "mail.runtime": set(),
     "mail.signals": set(),
     "mail.status": set(),
-    "mail.storing": {"mail.wire", "site"},
+    "mail.storing": {"mail.wire"},
     "mail.templatetags": {"mail.status"},
     "mail.transports": {"mail.compat", "mail.limits", "mail.wire"},
     "mail.web": {

@@ -8,30 +8,33 @@ from contextvars import ContextVar
 from django.http import HttpRequest, HttpResponse
 
 from flasky.mail.models import MAX_PERSON, Door
-from flasky.site.request_id import request_id
 
-Origin = Callable[[], tuple[str, str]]  # the door and the person, when a mail asks for them
+Origin = Callable[[], tuple[str, str, str]]  # door, person and id of the request, when a mail asks for them
+MAX_REQUEST_ID = 64  # characters
 
-_origin: ContextVar[Origin] = ContextVar("origin", default=lambda: (Door.OTHER.value, ""))
+_origin: ContextVar[Origin] = ContextVar("origin", default=lambda: (Door.OTHER.value, "", ""))
 
 
 def origin() -> dict[str, str]:
     """Return the fields of an outbox message that say where it comes from."""
-    door, person = _origin.get()()
-    return {"door": door, "person": person[:MAX_PERSON], "request_id": request_id()}
+    door, person, request_id = _origin.get()()
+    return {"door": door, "person": person[:MAX_PERSON], "request_id": request_id[:MAX_REQUEST_ID]}
 
 
 @contextmanager
 def coming_from(door: str, person: str) -> Iterator[None]:
-    with _from(lambda: (door, person)):
+    with _from(lambda: (door, person, "")):
         yield
 
 
 def noting_origin(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
-    """Let the mails of a request, as middleware, know where they come from."""
+    """Let the mails of a request, as middleware, know where they come from.
+
+    The id is the one that another middleware, before this one, has set as `request.request_id`.
+    """
 
     def middleware(request: HttpRequest) -> HttpResponse:
-        with _from(lambda: (_door(request), _person(request))):
+        with _from(lambda: (_door(request), _person(request), _request_id(request))):
             return get_response(request)
 
     return middleware
@@ -63,3 +66,7 @@ def _door(request: HttpRequest) -> str:
 def _person(request: HttpRequest) -> str:
     user = getattr(request, "user", None)
     return user.get_username() if user is not None and user.is_authenticated else ""
+
+
+def _request_id(request: HttpRequest) -> str:
+    return str(getattr(request, "request_id", ""))
