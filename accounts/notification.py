@@ -2,7 +2,8 @@
 
 from typing import NamedTuple
 
-from flasky.mail.models import FINISHED, OutboxMessage, State
+from flasky.mail import outcome_of
+from flasky.mail.models import FINISHED, State
 
 # A visitor cannot act on a refusal: what will be tried again is on its way.
 ON_ITS_WAY = "The administrators’ notification is on its way."
@@ -32,7 +33,5 @@ class Fate(NamedTuple):
 
 def fate_of(cause: str) -> Fate | None:
     """Return what became of the newest message with this cause; None without a message, or without a cause."""
-    if not cause:
-        return None
-    newest = OutboxMessage.objects.filter(cause=cause).order_by("-created_at", "-pk").values_list("pk", "state").first()
+    newest = outcome_of(cause)
     return Fate(*newest) if newest else None

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from django.apps import apps as installed  # `apps` is a module of this package
 from django.conf import settings
 from django.core.mail import EmailMultiAlternatives
 from django.template.loader import render_to_string
@@ -15,7 +16,7 @@ from django.template.loader import render_to_string
 if TYPE_CHECKING:
     from django.db.models import Model
 
-__all__ = ["cause_of", "render_email", "send_email"]
+__all__ = ["cause_of", "outcome_of", "render_email", "send_email"]
 
 
 def send_email(
@@ -59,3 +60,11 @@ def render_email(to: str | Iterable[str], subject: str, template: str, **context
 def cause_of(instance: "Model | None") -> str:
     """Return the name by which the outbox remembers an object, such as `accounts.user:17`; none for an unsaved one."""
     return f"{instance._meta.label_lower}:{instance.pk}" if instance and instance.pk is not None else ""
+
+
+def outcome_of(cause: str) -> "tuple[int, str] | None":
+    """Return number and state of the newest message with this cause; None if there is none, or no cause."""
+    if not cause:
+        return None
+    messages = installed.get_model("mail", "OutboxMessage").objects  # imported when the settings are not read yet
+    return messages.filter(cause=cause).order_by("-created_at", "-pk").values_list("pk", "state").first()

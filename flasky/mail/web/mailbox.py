@@ -11,8 +11,6 @@ from django.urls import reverse
 from django.views.decorators.http import require_safe
 from django.views.decorators.vary import vary_on_cookie
 
-from accounts.notification import fate_of
-from accounts.visitor import visitor_of
 from flasky.mail.models import OutboxMessage
 from flasky.mail.web.listing import charts_context, list_context
 from flasky.mail.web.message import attachment_response, eml_response, html_response, message_context
@@ -34,9 +32,7 @@ def debug_only(view: View) -> View:
 @vary_on_cookie
 @require_safe
 def mailbox(request: HttpRequest) -> HttpResponse:
-    fate = fate_of(visitor_of(request).cause)
-    context = {**list_context(request, address), "last_post": address("message", fate.pk) if fate else ""}
-    return render(request, "mailbox/list.html", context)
+    return render(request, "mailbox/list.html", list_context(request, address))
 
 
 @debug_only
