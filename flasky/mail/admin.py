@@ -6,8 +6,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 
 from flasky.mail.models import OutboxMessage
-from flasky.mail.web.admin import MessagePages
-from flasky.mail.web.list_admin import ListPages
+from flasky.mail.web.admin import ListPages, MessagePages
 
 
 @admin.register(OutboxMessage)
