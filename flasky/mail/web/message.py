@@ -16,18 +16,11 @@ from django.utils.http import content_disposition_header
 
 from flasky.mail.models import OutboxMessage
 from flasky.mail.status.explanations import about, pruned, why
-from flasky.mail.web.preview import (
-    SHOWN,
-    Address,
-    Parts,
-    addresses,
-    has_own_dark,
-    history,
-    html_for,
-    origin_of,
-    remote_hosts,
-)
+from flasky.mail.web.preview import has_own_dark, html_for, remote_hosts
+from flasky.mail.web.recipients import Address, addresses
 from flasky.mail.web.refresh import live_seconds
+from flasky.mail.web.timeline import history, origin_of
+from flasky.mail.wire.mime import SHOWN, Parts
 
 LABELS = {
     "html": "HTML",

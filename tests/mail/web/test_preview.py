@@ -9,20 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flasky.mail.models import OutboxMessage
-from flasky.mail.web.preview import (
-    MAX_BOUNDARIES,
-    MAX_NAME,
-    SHOWN,
-    Parts,
-    addresses,
-    decoded,
-    has_own_dark,
-    html_for,
-    in_theme,
-    remote_hosts,
-    safe_name,
-)
+from flasky.mail.web.preview import has_own_dark, html_for, in_theme, remote_hosts
+from flasky.mail.web.recipients import addresses
 from flasky.mail.wire.compose import compose
+from flasky.mail.wire.mime import MAX_BOUNDARIES, MAX_NAME, SHOWN, Parts, decoded, safe_name
 
 PNG = b"\x89PNG pixels"
 
