@@ -10,7 +10,7 @@ from django.utils.html import strip_tags
 
 from accounts.models import User
 from flasky.mail.models import OutboxMessage, State
-from flasky.mail.wire.compose import html_body, parse, text_body
+from flasky.mail.wire.rebuild import html_body, parse, text_body
 
 pytestmark = pytest.mark.django_db
 

@@ -15,7 +15,7 @@ from flasky.mail.transports.diagnosis import TransportUnavailable, advise, expla
 from flasky.mail.transports.failures import smtp_answers, sort_failure
 from flasky.mail.transports.providers import ask_once_and_in_time, leave_out_what_is_refused
 from flasky.mail.transports.replies import Reply, Verdict
-from flasky.mail.wire.compose import rebuild
+from flasky.mail.wire.rebuild import rebuild
 
 logger = logging.getLogger(__name__)
 

@@ -17,7 +17,7 @@ from flasky.mail.transports.diagnosis import TransportUnavailable, advise, expla
 from flasky.mail.transports.failures import smtp_answers, smtp_reply
 from flasky.mail.transports.replies import Reply, Verdict
 from flasky.mail.transports.smtp import QUIT_TIMEOUT, SmtpTransport
-from flasky.mail.wire.compose import rebuild
+from flasky.mail.wire.rebuild import rebuild
 
 logger = logging.getLogger(__name__)
 

@@ -1,32 +1,28 @@
-"""Between Django's emails and the wire form (RFC 5322) in which the outbox keeps them."""
+"""Compose the wire form (RFC 5322) of an email, in which the outbox keeps it."""
 
 import copy
 import json
 import re
-import secrets
 import sys
 from collections.abc import Iterator, Mapping
-from email import message_from_bytes, policy
 from email.generator import BytesGenerator
-from email.message import EmailMessage as ParsedEmail
-from email.message import Message, MIMEPart
-from email.policy import compat32
+from email.message import Message
 from email.utils import format_datetime, make_msgid, parseaddr
 from io import BytesIO
 from typing import Any
 
 from django.conf import settings
-from django.core.mail import EmailMessage, EmailMultiAlternatives
+from django.core.mail import EmailMessage
 from django.utils import timezone
 from django.utils.functional import Promise
 
-from flasky.mail.compat import LineBreakInHeader, attachable
-from flasky.mail.wire.headers import encoded_address, header_line
+from flasky.mail.compat import LineBreakInHeader
+from flasky.mail.wire.fast import plain_bodies, written
+from flasky.mail.wire.headers import encoded_address
 
 MAX_ADDRESS = 254  # characters (RFC 5321, section 4.5.3.1.3, less the angle brackets)
 MAX_MESSAGE_ID = 255  # characters
 MAX_EVENT = MAX_CAUSE = 100  # characters
-MAX_LINE = 998  # bytes (RFC 5322, section 2.1.1)
 
 HEADER_NAME = re.compile("[!-9;-~]+")
 LINE_BREAK = re.compile("[\n\r\v\f\x1c-\x1e]")
@@ -150,48 +146,6 @@ def header_values(email: EmailMessage) -> Iterator[tuple[str, str]]:
             yield name, str(value)
 
 
-def plain_bodies(email: EmailMessage) -> list[tuple[str, bytes]]:
-    """Return (type, text) for each body of a mail that is only text, only HTML or both; for any other an empty list."""
-    bodies = [(email.body, f"text/{email.content_subtype}"), *getattr(email, "alternatives", [])]
-    if (
-        type(email) not in (EmailMessage, EmailMultiAlternatives)  # others may make their message() differently
-        or vars(email).keys() & {"message", "alternative_subtype"}
-        or email.attachments
-        or (email.encoding or settings.DEFAULT_CHARSET) != "utf-8"
-        or [mimetype for _, mimetype in bodies] not in (["text/plain"], ["text/html"], ["text/plain", "text/html"])
-        or not all(text for text, _ in bodies)
-    ):
-        return []
-    encoded = [(mimetype, with_crlf(text).encode()) for text, mimetype in bodies]
-    is_narrow = all(len(line) <= MAX_LINE for _, text in encoded for line in text.split(b"\r\n"))
-    return encoded if is_narrow else []
-
-
-def with_crlf(text: str) -> str:
-    return text.replace("\r\n", "\n").replace("\r", "\n").replace("\n", "\r\n")
-
-
-def written(headers: list[tuple[str, str]], bodies: list[tuple[str, bytes]]) -> bytes:
-    """Return to the byte what message() and as_bytes() would, which take ten times as long."""
-    parts = [(part_header(mimetype, text), text) for mimetype, text in bodies]
-    if len(parts) == 1:
-        [(first, content)] = parts
-    else:
-        boundary = f"==============={secrets.randbits(63):019}=="
-        first = f'Content-Type: multipart/alternative;\r\n boundary="{boundary}"\r\nMIME-Version: 1.0\r\n'
-        delimiter = f"--{boundary}".encode()
-        content = b"".join(b"%b\r\n%b\r\n%b\r\n" % (delimiter, header.encode(), text) for header, text in parts)
-        content += b"%b--\r\n" % delimiter
-    header = first + "".join(header_line(name, value) for name, value in headers)
-    return b"%b\r\n%b" % (header.encode("ascii"), content)
-
-
-def part_header(mimetype: str, text: bytes) -> str:
-    encoding = "7bit" if text.isascii() else "8bit"
-    lines = f'Content-Type: {mimetype}; charset="utf-8"', "MIME-Version: 1.0", f"Content-Transfer-Encoding: {encoding}"
-    return "\r\n".join((*lines, ""))
-
-
 def envelope_address(address: str, encoding: Any = None) -> str:
     """Return the bare address as SMTP gets it, the domain in its ASCII form."""
     if plain := PLAIN_ADDRESS.fullmatch(str(address)):
@@ -256,111 +210,3 @@ class StoredMessage(Message):
     def as_bytes(self, unixfrom: bool = False, policy: Any = None, linesep: str | None = None) -> bytes:
         policy = policy or self.policy
         return super().as_bytes(unixfrom, policy.clone(linesep=linesep) if linesep else policy)
-
-
-class StoredEmail(EmailMultiAlternatives):
-    """An email made from its wire form, for transports that take emails instead of bytes."""
-
-    content: bytes
-
-    def message(self, *, policy: Any = compat32) -> Any:
-        """Return what was stored, unchanged, not built anew from the attributes."""
-        return message_from_bytes(self.content, StoredMessage, policy=compat32.clone(linesep=policy.linesep))
-
-
-def rebuild(
-    content: bytes, envelope_sender: str, recipients: list[str], provider_options: dict[str, Any]
-) -> StoredEmail:
-    """Return the email with this wire form, addressed to `recipients` only."""
-    parsed = parse(content)
-    email = StoredEmail(
-        subject=header(parsed, "Subject"),
-        body=text_body(parsed),
-        from_email=header(parsed, "From") or envelope_sender,
-        to=addressed(parsed, "To", recipients),
-        cc=addressed(parsed, "Cc", recipients),
-        reply_to=[formatted for formatted, _ in header_addresses(parsed, "Reply-To")],
-        headers=other_headers(parsed),
-    )
-    listed = {bare for name in ("To", "Cc") for _, bare in header_addresses(parsed, name)}
-    email.bcc = [address for address in recipients if address not in listed]
-    email.content = content
-    if html := html_body(parsed):
-        email.attach_alternative(html, "text/html")
-    for part, is_alternative in other_parts(parsed):
-        if is_alternative:
-            email.attach_alternative(text_of(part), part["Content-Type"])
-        else:
-            attach(email, part)
-    for name, value in provider_options.items():
-        setattr(email, name, value)
-    return email
-
-
-def parse(content: bytes | memoryview) -> ParsedEmail:
-    return message_from_bytes(bytes(content), policy=policy.default)
-
-
-def header(parsed: ParsedEmail, name: str) -> str:
-    return str(parsed[name] or "")
-
-
-def text_body(parsed: ParsedEmail) -> str:
-    return _body(parsed, "plain")
-
-
-def html_body(parsed: ParsedEmail) -> str:
-    return _body(parsed, "html")
-
-
-def _body(parsed: ParsedEmail, kind: str) -> str:
-    part = parsed.get_body((kind,))
-    return "" if part is None else text_of(part)  # a part without headers is falsy
-
-
-def text_of(part: MIMEPart) -> str:
-    return part.get_content().replace("\r\n", "\n")
-
-
-def header_addresses(parsed: ParsedEmail, name: str) -> list[tuple[str, str]]:
-    """Return (as written, bare) for each address of the header."""
-    addresses = parsed[name].addresses if parsed[name] else ()
-    return [(str(address), address.addr_spec) for address in addresses]
-
-
-def addressed(parsed: ParsedEmail, name: str, recipients: list[str]) -> list[str]:
-    return [formatted for formatted, bare in header_addresses(parsed, name) if bare in recipients]
-
-
-def other_headers(parsed: ParsedEmail) -> dict[str, str]:
-    """Return the headers that an email has no attribute for."""
-    known = {"subject", "from", "to", "cc", "reply-to", "mime-version", "content-type", "content-transfer-encoding"}
-    return {name: str(value) for name, value in parsed.items() if name.lower() not in known}
-
-
-def other_parts(parsed: ParsedEmail) -> Iterator[tuple[MIMEPart, bool]]:
-    """Yield what is neither the text nor the HTML body, and whether it is an alternative to them.
-
-    A forwarded message is one part, whatever it has inside.
-    """
-    bodies = [parsed.get_body((kind,)) for kind in ("plain", "html")]
-
-    def leaves(part: MIMEPart, is_alternative: bool) -> Iterator[tuple[MIMEPart, bool]]:
-        if part.get_content_maintype() != "multipart":
-            yield part, is_alternative
-            return
-        for child in part.iter_parts():
-            yield from leaves(child, part.get_content_subtype() == "alternative")
-
-    return ((part, is_alternative) for part, is_alternative in leaves(parsed, False) if part not in bodies)
-
-
-def attach(email: EmailMessage, part: MIMEPart) -> None:
-    if part["Content-ID"]:  # an image that the HTML shows: the id must stay with it
-        email.attach(attachable(part))  # type: ignore[arg-type]
-    elif part.get_content_maintype() == "message":
-        email.attach(part.get_filename(), part.get_content().as_bytes(), part.get_content_type())
-    elif part.get_content_maintype() == "text":
-        email.attach(part.get_filename(), text_of(part), part.get_content_type())
-    else:
-        email.attach(part.get_filename(), part.get_payload(decode=True), part.get_content_type())

@@ -14,8 +14,8 @@ from functools import cached_property
 from mimetypes import guess_extension
 from typing import Any, TypeVar
 
-from flasky.mail.wire.compose import other_parts
 from flasky.mail.wire.headers import WIRE_POLICY
+from flasky.mail.wire.rebuild import other_parts
 
 SHOWN = 200_000  # characters of a text, of the headers or of a source on a page
 MAX_BOUNDARIES = 10_000  # lines that may begin a part: each part takes a kilobyte of memory
