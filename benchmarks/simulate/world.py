@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 from benchmarks.simulate.process import Process
 from benchmarks.simulate.scenarios import NEVER
-from flasky.mail.delivery import engine
+from flasky.mail.delivery import outcomes
 from flasky.mail.models import State
 from flasky.mail.transports.replies import Reply
 
@@ -99,7 +99,7 @@ class World:
             return
         queued_at = date(message.stored_at)
         row = SimpleNamespace(outcomes={}, recipients=["to"], queued_at=queued_at, next_attempt_at=queued_at)
-        fate = engine._next_state(row, {"to": GREYLISTED}, 0, date(self.now))
+        fate = outcomes.next_state(row, {"to": GREYLISTED}, 0, date(self.now))
         if fate["state"] == State.QUEUED:
             heapq.heappush(self.later, ((fate["next_attempt_at"] - MIDNIGHT).total_seconds(), key))
         else:

@@ -13,7 +13,7 @@ from django.db import connection
 
 from flasky.drill.crash_points import POINTS, die_at, kill_on_pass
 from flasky.mail import dispatchers
-from flasky.mail.delivery import engine, worker
+from flasky.mail.delivery import retries, worker
 from flasky.mail.dispatchers import threads
 
 LEASE = 2  # s
@@ -93,5 +93,5 @@ def make_haste() -> None:
     """Shorten every pause: a person waits for the end of the drill."""
     settings.MAIL_LEASE = LEASE
     settings.MAIL_SWEEP_INTERVAL = 0.5  # s
-    engine.RETRY_PAUSES = (0.2, 0.5, 1)  # type: ignore[assignment]
+    retries.RETRY_PAUSES = (0.2, 0.5, 1)  # type: ignore[assignment]
     worker.FIRST_PAUSE, worker.LONGEST_PAUSE = 0.1, 0.5  # type: ignore[assignment]

@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flasky.mail import transports
-from flasky.mail.delivery import engine
-from flasky.mail.delivery.engine import deliver_due, next_attempt_at
+from flasky.mail.delivery import engine, retries
+from flasky.mail.delivery.engine import deliver_due
+from flasky.mail.delivery.retries import next_attempt_at
 from flasky.mail.models import Attempt, OutboxMessage, Priority, State
 from flasky.mail.transports import TransportUnavailable
 from flasky.mail.transports.replies import Reply, Verdict
@@ -327,7 +328,7 @@ TEXTS = ["No reply", "452 4.5.3 Too many recipients", "450 Try again in 3 s", "2
 def test_whoever_may_have_the_mail_gets_it_no_sooner_than_the_plan_says(said):
     replies = {f"b{number}@x": Reply(verdict, text, "RCPT") for number, (verdict, text) in enumerate(said)}
     verdicts = {verdict for verdict, _ in said}
-    wish = engine._wish(replies)
+    wish = retries.wanted_pause(replies)
     if Verdict.UNKNOWN in verdicts:
         assert wish is None
     if wish == 0:

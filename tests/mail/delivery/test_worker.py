@@ -87,7 +87,7 @@ def test_a_sign_of_life_that_cannot_be_written_keeps_no_mail_from_leaving(relay,
 
 
 def test_a_message_for_later_is_delivered_when_its_time_comes(relay, monkeypatch):
-    monkeypatch.setattr("flasky.mail.delivery.engine.RETRY_PAUSES", (0.2,))
+    monkeypatch.setattr("flasky.mail.delivery.retries.RETRY_PAUSES", (0.2,))
     relay.replies = {"RCPT": ["451 4.3.0 Not yet", "451 4.3.0 Not yet"]}
     message = store()
     with running(Worker()):
