@@ -6,7 +6,7 @@ from django.db import connection
 from accounts.models import User
 from accounts.notification import fate_of
 from flasky.mail import cause_of
-from flasky.mail.delivery.engine import deliver_due
+from flasky.mail.delivery import deliver_due
 from flasky.mail.models import OutboxMessage, State
 
 pytestmark = pytest.mark.django_db

@@ -14,7 +14,7 @@ from flasky.drill.conductor import Conductor, Plan
 from flasky.drill.crash_points import POINTS, die_at, kill_on_pass
 from flasky.drill.relay import DELAYS, Fault, Relay, random_faults, running
 from flasky.drill.report import Report
-from flasky.mail.delivery import engine
+from flasky.mail import delivery
 from flasky.mail.models import OutboxMessage, State
 from tests.celery_worker import broker_url
 from tests.conftest import use_relay, wait_until
@@ -200,7 +200,7 @@ def test_each_point_is_where_its_name_says(settings, deadly, label, accepted):
     with running(Relay(lambda point: None)) as relay:
         use_relay(settings, relay)
         with pytest.raises(Died):
-            engine.deliver_due()
+            delivery.deliver_due()
         wait_until(lambda: len(relay.accepted) == accepted)
         assert sum(relay.accepted.values()) == accepted
     assert OutboxMessage.objects.get().state == State.SENDING

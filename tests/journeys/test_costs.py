@@ -9,7 +9,7 @@ from django.core.mail import EmailMessage
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from flasky.mail.delivery.engine import deliver_due
+from flasky.mail.delivery import deliver_due
 from flasky.mail.models import OutboxMessage, State
 from flasky.mail.transports import SmtpTransport
 from tests.conftest import use_relay

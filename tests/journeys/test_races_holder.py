@@ -7,7 +7,8 @@ import pytest
 from django.db import connection
 
 from flasky.mail import transports
-from flasky.mail.delivery.engine import deliver, deliver_due
+from flasky.mail.delivery import deliver_due
+from flasky.mail.delivery.engine import deliver
 from flasky.mail.models import Attempt, OutboxMessage, State
 from tests.actors import (
     ACCEPTED,

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 DELIVER = """
 import django, sys
 django.setup()
-from flasky.mail.delivery.engine import deliver_due
+from flasky.mail.delivery import deliver_due
 print("ready", flush=True)
 while sys.stdin.readline():
     print(dict(deliver_due()), flush=True)

@@ -5,7 +5,7 @@ import time
 
 from django.conf import settings
 
-from flasky.mail.delivery.engine import deliver_due
+from flasky.mail.delivery import deliver_due
 from flasky.mail.models import OutboxMessage
 from flasky.mail.transports import TransportUnavailable
 

@@ -11,8 +11,7 @@ from django.core.management import call_command
 from django.db.models.functions import Now
 
 from flasky.mail import transports
-from flasky.mail.delivery import engine
-from flasky.mail.delivery.engine import deliver_due
+from flasky.mail.delivery import deliver_due, engine
 from flasky.mail.delivery.worker import Worker
 from flasky.mail.limits import connections
 from flasky.mail.limits.connections import NoSeat, allow_fewer, leave, renew, take

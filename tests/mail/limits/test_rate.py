@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flasky.mail.db import connections
-from flasky.mail.delivery.engine import deliver_due
+from flasky.mail.delivery import deliver_due
 from flasky.mail.limits import rate
 from flasky.mail.limits.rate import AHEAD, LATE, Moments, plan, reserve
 from flasky.mail.models import OutboxMessage, Relay, State
@@ -217,7 +217,7 @@ def test_who_waited_claims_what_is_most_urgent_then(limited, relay, settings, mo
 DELIVER = """
 import django, sys
 django.setup()
-from flasky.mail.delivery.engine import deliver_due
+from flasky.mail.delivery import deliver_due
 from threading import Thread
 print("ready", flush=True)
 sys.stdin.readline()

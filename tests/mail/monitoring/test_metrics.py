@@ -15,7 +15,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from flasky.mail import checks
-from flasky.mail.delivery.engine import deliver_due
+from flasky.mail.delivery import deliver_due
 from flasky.mail.models import Deliverer, OutboxMessage, RelayTrouble, State, Tally
 from flasky.mail.monitoring import metrics
 from flasky.mail.runtime import deadline

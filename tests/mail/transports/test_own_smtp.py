@@ -9,7 +9,7 @@ from django.core.mail.backends.base import BaseEmailBackend
 from django.core.mail.backends.smtp import EmailBackend as DjangosBackend
 
 from flasky.mail import transports
-from flasky.mail.delivery.engine import deliver_due
+from flasky.mail.delivery import deliver_due
 from flasky.mail.models import OutboxMessage, State
 from flasky.mail.transports import SmtpTransport, TransportUnavailable, borrow, new_transport
 from flasky.mail.transports.replies import Verdict

@@ -15,8 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flasky.mail import send_email
-from flasky.mail.delivery import worker
-from flasky.mail.delivery.engine import deliver_due
+from flasky.mail.delivery import deliver_due, worker
 from flasky.mail.delivery.worker import Worker
 from flasky.mail.models import Attempt, OutboxMessage, State
 from flasky.mail.transports import TransportUnavailable, borrow, new_transport

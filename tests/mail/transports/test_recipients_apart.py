@@ -3,7 +3,7 @@
 import pytest
 from django.core.mail import EmailMessage
 
-from flasky.mail.delivery.engine import deliver_due
+from flasky.mail.delivery import deliver_due
 from flasky.mail.models import OutboxMessage, RelayTrouble, State
 from flasky.mail.transports import TransportUnavailable, borrow
 from flasky.mail.transports.replies import Verdict

@@ -15,7 +15,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connections
 from django.utils import timezone
 
-from flasky.mail.delivery.engine import deliver_due
+from flasky.mail.delivery import deliver_due
 from flasky.mail.delivery.worker import Worker
 from flasky.mail.models import Attempt, OutboxMessage, RelayTrouble, State
 from flasky.mail.transports import TransportUnavailable, abort_lent, close_kept, new_transport
