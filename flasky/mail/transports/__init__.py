@@ -15,7 +15,7 @@ from flasky.mail.limits import connections
 from flasky.mail.limits.connections import NoSeat
 from flasky.mail.runtime.heartbeat import Keeper
 from flasky.mail.transports.base import KEEP_SEAT, Server, Transport
-from flasky.mail.transports.diagnosis import TransportUnavailable
+from flasky.mail.transports.errors import TransportUnavailable
 from flasky.mail.transports.own_smtp import OwnSmtpTransport, sends_as_django_does
 from flasky.mail.transports.smtp import SmtpTransport
 

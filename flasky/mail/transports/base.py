@@ -11,7 +11,8 @@ from typing import Any
 from django.conf import settings
 
 from flasky.mail.limits.connections import TakenSeat
-from flasky.mail.transports.diagnosis import TransportUnavailable, advise, explain
+from flasky.mail.transports.diagnosis import advise, explain
+from flasky.mail.transports.errors import TransportUnavailable
 from flasky.mail.transports.failures import smtp_answers, sort_failure
 from flasky.mail.transports.providers import ask_once_and_in_time, leave_out_what_is_refused
 from flasky.mail.transports.replies import Reply, Verdict

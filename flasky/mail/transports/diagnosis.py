@@ -9,15 +9,6 @@ from django.conf import settings
 from flasky.mail.transports.replies import Reply, Verdict
 
 
-class TransportUnavailable(Exception):
-    """The transport cannot be reached or does not let us in; no message is to blame."""
-
-    def __init__(self, reason: str, is_crowded: bool = False, retry_after: float | None = None) -> None:
-        super().__init__(reason)
-        self.is_crowded = is_crowded  # the server closes the channel (421), perhaps because too many are open
-        self.retry_after = retry_after  # s for which it wants no further request, if it says so
-
-
 def explain(error: Exception) -> str:
     """Return what `error` means, with the setting to look at. Of our credentials it names the settings only."""
     host, port = settings.MAIL_SERVER, settings.MAIL_PORT

@@ -13,7 +13,8 @@ from typing import Any
 from django.core.mail.backends.smtp import EmailBackend as SmtpEmailBackend
 
 from flasky.mail.transports.base import CROWDED, Server, Transport
-from flasky.mail.transports.diagnosis import TransportUnavailable, advise, explain
+from flasky.mail.transports.diagnosis import advise, explain
+from flasky.mail.transports.errors import TransportUnavailable
 from flasky.mail.transports.failures import smtp_answers, smtp_reply
 from flasky.mail.transports.replies import Reply, Verdict
 from flasky.mail.transports.smtp import QUIT_TIMEOUT, SmtpTransport

@@ -10,7 +10,8 @@ from typing import Any
 from django.conf import settings
 
 from flasky.mail.transports.base import CROWDED, Server, Transport
-from flasky.mail.transports.diagnosis import TransportUnavailable, advise, explain
+from flasky.mail.transports.diagnosis import advise, explain
+from flasky.mail.transports.errors import TransportUnavailable
 from flasky.mail.transports.replies import Reply, Verdict, is_out_of_turn
 
 logger = logging.getLogger(__name__)
