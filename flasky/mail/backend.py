@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Sequence
 from contextlib import nullcontext
-from datetime import datetime
 from typing import Any
 
 from django.core.mail import EmailMessage
@@ -11,13 +10,12 @@ from django.core.mail.backends.base import BaseEmailBackend
 from django.db import Error as DatabaseFailure
 from django.db import InterfaceError, OperationalError, connections, router, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.utils import timezone
 
 from flasky.mail import dispatchers
-from flasky.mail.db.sql import insert, insert_many
-from flasky.mail.models import FurtherRecipient, OutboxMessage, Priority
+from flasky.mail.models import OutboxMessage
+from flasky.mail.storing.insert import insert_message, turn_of
 from flasky.mail.storing.origin import origin
-from flasky.mail.wire.compose import attribute, compose
+from flasky.mail.wire.compose import compose
 
 logger = logging.getLogger(__name__)
 
@@ -97,32 +95,6 @@ def _store_one_by_one(composed: Sequence[Composed]) -> int:
                 logger.error("The database takes none: %d more mail(s) are lost.", len(composed) - number)
                 break
     return stored
-
-
-def turn_of(email: EmailMessage) -> dict[str, Any]:
-    """Return the fields that say when it is the message's turn, from the email's `priority` and `send_at`.
-
-    Raise ValueError for a priority that does not exist, and for a time that is no aware datetime.
-    """
-    priority = getattr(email, "priority", Priority.NORMAL)
-    if priority not in Priority.values:
-        raise ValueError(f"The email's priority is {priority!r}; it must be {', '.join(Priority.values)}.")
-    send_at = attribute(email, "send_at")
-    if send_at is None:
-        return {"priority": str(priority)}
-    if not isinstance(send_at, datetime) or timezone.is_naive(send_at):
-        raise ValueError(f"The email's send_at is {send_at!r}; it must be a datetime with a time zone.")
-    due_at = max(send_at, timezone.now())  # a time that is over must neither make it overtake others nor give up early
-    return {"priority": str(priority), "queued_at": due_at, "next_attempt_at": due_at}
-
-
-def insert_message(message: OutboxMessage, connection: BaseDatabaseWrapper) -> None:
-    """Insert a new message, and its recipients as searches find them."""
-    message.first_recipient = message.recipients[0].lower()
-    insert(message, connection)
-    rows = [(message.pk, address.lower(), message.created_at) for address in message.recipients[1:]]
-    if rows:
-        insert_many(FurtherRecipient, ("message_id", "address", "created_at"), rows, connection)
 
 
 def _wake_after_commit(connection: BaseDatabaseWrapper) -> None:

@@ -8,9 +8,9 @@ from typing import NamedTuple
 from django.db import connections, models, router, transaction
 
 from flasky.mail import dispatchers
-from flasky.mail.backend import insert_message
 from flasky.mail.models import MAX_PERSON, Action, OutboxMessage, OutboxMessageQuerySet, State
 from flasky.mail.storing.copies import forwarding, new_message_from
+from flasky.mail.storing.insert import insert_message
 
 MOST_AT_ONCE = 10_000  # messages
 MOST_FORWARDED = 20
