@@ -7,12 +7,12 @@ from flasky.mail.models.message import (
     IN_TURN,
     LOST_CLAIMS_UNTIL_HELD,
     UNKNOWN_ENDS_UNTIL_HELD,
-    FurtherRecipient,
     OutboxMessage,
     OutboxMessageQuerySet,
 )
 from flasky.mail.models.probes import WriteProbe
 from flasky.mail.models.processes import SIGNS_MISSED, Deliverer, this_process
+from flasky.mail.models.recipients import FurtherRecipient
 from flasky.mail.models.relays import CALM, SAME_CROWD, Relay, RelayTrouble, Seat
 from flasky.mail.models.states import FINISHED, Door, Priority, State
 

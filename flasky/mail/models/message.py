@@ -372,17 +372,3 @@ class OutboxMessage(models.Model):
                 return self.state
             time.sleep(min(pause, max(0.0, deadline - time.monotonic())))
             pause = min(pause * 2, 0.25)
-
-
-class FurtherRecipient(models.Model):
-    """A recipient beyond the first, so that an index finds the message; most messages have none."""
-
-    message = models.ForeignKey(OutboxMessage, models.CASCADE, related_name="+")
-    address = models.CharField(max_length=254)  # in lower case
-    created_at = models.DateTimeField()  # the message's: the newest messages are found without reading the others
-
-    class Meta:
-        indexes = [models.Index(fields=["address", "created_at"], name="outbox_further_recipient")]
-
-    def __str__(self) -> str:
-        return self.address
