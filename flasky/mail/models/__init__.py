@@ -1,10 +1,9 @@
 """What a stored message is, its history, and what the processes that deliver tell each other."""
 
+from flasky.mail.models.claims import CLAIM_SIZE, IN_TURN
 from flasky.mail.models.history import MAX_PERSON, Action, Attempt
 from flasky.mail.models.hourly import WAITS, Tally
 from flasky.mail.models.message import (
-    CLAIM_SIZE,
-    IN_TURN,
     LOST_CLAIMS_UNTIL_HELD,
     UNKNOWN_ENDS_UNTIL_HELD,
     OutboxMessage,

@@ -90,7 +90,7 @@ def test_a_second_run_finds_nothing(output):
 
 
 def test_many_go_in_batches(monkeypatch, output):
-    monkeypatch.setattr("flasky.mail.models.message.BATCH", 2)
+    monkeypatch.setattr("flasky.mail.models.batches.BATCH", 2)
     for days in [15] * 5 + [91] * 5:
         store(days)
     call_command("prune_mail")

@@ -357,7 +357,7 @@ def test_only_what_is_held_is_released():
 
 
 def test_a_verb_takes_many_in_short_transactions(monkeypatch):
-    monkeypatch.setattr("flasky.mail.models.message.BATCH", 2)
+    monkeypatch.setattr("flasky.mail.models.batches.BATCH", 2)
     messages = store(5)
     with CaptureQueriesContext(connection) as captured:
         assert OutboxMessage.objects.cancel("Ann") == 5
