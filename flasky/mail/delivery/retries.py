@@ -24,7 +24,8 @@ def wanted_pause(replies: dict[str, Reply]) -> int | None:
     open_replies = [reply for reply in replies.values() if reply.verdict == Verdict.POSTPONED]
     if verdicts - {Verdict.POSTPONED} and open_replies and all(map(is_about_too_many_recipients, open_replies)):
         return 0
-    hints = [hint for reply in open_replies if (hint := retry_hint(reply.text)) is not None]
+    # A reply that says "in 0 s" means soon. 0 is for recipients for whom this attempt had no room.
+    hints = [max(hint, 1) for reply in open_replies if (hint := retry_hint(reply.text)) is not None]
     return max(hints, default=None)
 
 
