@@ -74,8 +74,9 @@ urlpatterns = [path("failing", failing), path("unavailable", unavailable), path(
 @pytest.fixture(autouse=True)
 def secrets(settings, monkeypatch):
     for name, value in SECRET_SETTINGS.items():
-        if name != "CACHES":  # Django warns whoever overrides it
+        if name not in ("CACHES", "LOGGING"):  # Django warns whoever overrides the one, and would obey the other
             setattr(settings, name, value)
+    monkeypatch.setitem(settings.LOGGING, "elsewhere", SECRET_SETTINGS["LOGGING"])
     monkeypatch.setitem(settings.CACHES, "elsewhere", SECRET_SETTINGS["CACHES"]["default"])
     elsewhere = settings.DATABASES["default"] | {"PASSWORD": "database-password"}
     monkeypatch.setitem(settings.DATABASES, "elsewhere", elsewhere)
