@@ -40,8 +40,9 @@ class Transport:
 
     def __init__(self, backend: Any) -> None:
         self.backend = backend
-        if getattr(backend, "fail_silently", False):
-            backend.fail_silently = False  # whoever delivers must hear of it, or the mail is lost
+        # Whoever delivers must hear of a failure, or the mail is lost. The class's own attribute is deprecated.
+        if getattr(backend, "__dict__", {}).get("fail_silently"):
+            backend.fail_silently = False
         ask_once_and_in_time(backend)
         self.mails = 0
         self.idle_since = time.monotonic()
