@@ -26,14 +26,14 @@ def release_connection() -> None:
         connection.close_if_unusable_or_obsolete()
 
 
-def drop_connection() -> None:
+def drop_connection(error: Exception | None = None) -> None:
     """Close the connection that has failed, past its pool.
 
     After a fail-over it may lead to a server that only reads: nothing else is wrong with it, and a pool would lend it
-    again for an hour.
+    again for an hour. SQLite's lock is another's, and without it a new connection could not even be set up.
     """
     connection = connections[alias()]
-    if connection.in_atomic_block:
+    if connection.in_atomic_block or "database is locked" in str(error):
         return
     with contextlib.suppress(Exception):  # it may be gone already, and that is the aim
         if getattr(connection, "pool", None):

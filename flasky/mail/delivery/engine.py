@@ -198,6 +198,6 @@ def _insist(write: Callable[[], T], stop: Callable[[], bool]) -> T:
                     raise
             if pause == 0.05:
                 logger.error("A reply cannot be recorded; trying until it can: %s", error)
-            drop_connection()
+            drop_connection(error)
             time.sleep(pause)
             pause = min(pause * 2, 2)

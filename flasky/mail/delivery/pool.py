@@ -4,6 +4,7 @@ import contextlib
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from django.db import connections
 
@@ -14,15 +15,15 @@ class Pool:
     """Up to `size` threads that do one thing, as often as told."""
 
     def __init__(self, size: int, work: Callable[[], None]) -> None:
-        self._size, self._work = size, work
+        self._size, self._work, self._is_ending = size, work, False
         self._begin()
 
     def _begin(self) -> None:
         self._executor = ThreadPoolExecutor(self._size, thread_name_prefix="mail", initializer=self._note_thread)
-        self._threads = 0  # that have begun
+        self._begun: list[threading.Thread] = []
 
     def _note_thread(self) -> None:
-        self._threads += 1  # only read when no thread begins any more
+        self._begun.append(threading.current_thread())
 
     def do(self) -> None:
         """Let a thread do the work once. Raise RuntimeError or MemoryError if none can be started; then none will.
@@ -30,7 +31,7 @@ class Pool:
         An executor that can start no thread keeps the job all the same, to be done one day uncounted, and takes from
         then on one of its threads for idle that is not. So the job is withdrawn, and there is a new executor.
         """
-        job = _Job(self._work)
+        job = _Job(partial(self._work_for, self._executor))
         try:
             self._executor.submit(job)
         except (RuntimeError, MemoryError):
@@ -39,11 +40,17 @@ class Pool:
                 self._begin()
                 raise
 
+    def _work_for(self, executor: ThreadPoolExecutor) -> None:
+        self._work()
+        if self._is_ending or executor is not self._executor:  # this thread ends
+            connections.close_all()
+
     def shutdown(self) -> None:
         """Wait until what was begun is done; the threads close their connections and end."""
-        together = threading.Barrier(max(self._threads, 1))
+        self._is_ending = True
+        together = threading.Barrier(max(len(self._begun), 1))
         with contextlib.suppress(RuntimeError, MemoryError):
-            for _ in range(self._threads):
+            for _ in self._begun:
                 self._executor.submit(_close_connections, together)
         self._executor.shutdown(wait=True)
 

@@ -84,11 +84,11 @@ class Worker:
             try:
                 pause = self._sweep()
                 self._is_readable = True
-            except Exception:  # a database that is away for a while must not end the thread
+            except Exception as error:  # a database that is away for a while must not end the thread
                 if self._is_readable:
                     logger.exception("The outbox could not be read; trying every %s s.", PAUSE_AFTER_ERROR)
                 pause, self._is_readable = PAUSE_AFTER_ERROR, False
-                self._note_outage()
+                self._note_outage(error)
             if self._awake.wait(pause):
                 self._stopping.wait(BREATH)
         with contextlib.suppress(DatabaseFailure):
@@ -121,17 +121,17 @@ class Worker:
         try:
             self._tidy(found)
             self._is_tidy = True
-        except Exception:  # mail leaves all the same, if it can
+        except Exception as error:  # mail leaves all the same, if it can
             if self._is_tidy:
                 logger.exception("No sign of life could be written; trying every %s s.", settings.MAIL_SWEEP_INTERVAL)
             self._is_tidy = False
-            self._note_outage()
+            self._note_outage(error)
 
-    def _note_outage(self) -> None:
+    def _note_outage(self, error: Exception) -> None:
         """Take no one's lease for a while, and go on with a new connection. An outage is no fault of the threads."""
         self._failed_at = time.monotonic()
         self._progress.made()
-        drop_connection()
+        drop_connection(error)
 
     def _tidy(self, found: list[tuple[str, datetime]]) -> None:
         """Do what is due every MAIL_SWEEP_INTERVAL seconds, however often the worker is woken."""
@@ -195,7 +195,7 @@ class Worker:
             self._note_trouble(str(trouble), trouble.retry_after)
         except Exception as error:  # an executor keeps exceptions to itself
             self._progress.failed()
-            drop_connection()
+            drop_connection(error)
             if self._is_news(f"{type(error).__name__}: {error}"):
                 logger.exception("A delivering thread failed; the next one tries again after a pause.")
         finally:

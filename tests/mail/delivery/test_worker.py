@@ -63,7 +63,7 @@ def test_after_an_outage_those_who_have_kept_a_reply_come_before_those_who_would
     OutboxMessage.objects.update(lease_expires_at=claimed.created_at)
     monkeypatch.setattr(worker_module.time, "monotonic", lambda: now[0])
     worker = Worker()
-    worker._note_outage()
+    worker._note_outage(OperationalError("it is away"))
     for seconds, state in ((4, State.SENDING), (1, State.QUEUED)):
         now[0] += seconds
         worker._tidy([(State.SENDING, claimed.next_attempt_at)])
