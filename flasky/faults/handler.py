@@ -27,8 +27,15 @@ class ErrorMailHandler(AdminEmailHandler):
         super().__init__(**options)
         self._here = threading.local()
 
+    def handle(self, record: LogRecord) -> bool:
+        """Emit without the handler's lock: while one thread waits for the database, others must not wait for it."""
+        passes = not is_about_a_probe(record) and bool(self.filter(record))
+        if passes:
+            self.emit(record)
+        return passes
+
     def emit(self, record: LogRecord) -> None:
-        if not settings.ADMINS or is_about_a_probe(record) or getattr(self._here, "is_telling", False):
+        if not settings.ADMINS or getattr(self._here, "is_telling", False):
             return
         self._here.is_telling = True
         try:

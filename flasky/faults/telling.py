@@ -5,17 +5,22 @@ the hour is over, whoever comes first tells the count: the next error of any kin
 delivers. While neither comes, the count waits. What happens while the database is away is in the log only.
 """
 
+import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from django.apps import apps
 from django.conf import settings
 from django.core.mail import mail_admins
-from django.db import router, transaction
+from django.db import OperationalError, connections, router, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from flasky.faults.identity import Identity
 
+LOCK_TIMEOUT = 5  # s to wait for the row of a fault; then it is in the log only
+DEADLOCKS = 20  # after which nobody tries once more
 LOOK_INTERVAL = 60  # s between two looks of a process for counts, besides those at each error
 
 _look_at = 0.0  # on the monotonic clock
@@ -23,6 +28,19 @@ _look_at = 0.0  # on the monotonic clock
 
 def tell(identity: Identity, mail: Callable[[], None]) -> None:
     """Note the fault, and call `mail` if it is time to tell of it; both or none."""
+    connection = connections[router.db_for_write(apps.get_model("faults", "Fault"))]
+    with _waiting_only_briefly(connection):
+        for is_last in [*[False] * DEADLOCKS, True]:
+            try:
+                return _tell_once(identity, mail)
+            except OperationalError as error:
+                # MariaDB lets those who insert and update the same row at once wait for each other in a circle.
+                if is_last or connection.in_atomic_block or "deadlock" not in str(error).lower():
+                    raise
+                time.sleep(random.uniform(0, 0.05))
+
+
+def _tell_once(identity: Identity, mail: Callable[[], None]) -> None:
     faults = apps.get_model("faults", "Fault").objects
     with transaction.atomic(using=router.db_for_write(faults.model)):
         tell_counts()
@@ -31,6 +49,24 @@ def tell(identity: Identity, mail: Callable[[], None]) -> None:
             mail()
         elif told:
             _tell_that_there_are_more()
+
+
+@contextmanager
+def _waiting_only_briefly(connection: BaseDatabaseWrapper) -> Iterator[None]:
+    """Bound the wait for a row that somebody else holds, who may be cut off; inside a transaction it is not ours."""
+    names = {"postgresql": "lock_timeout", "mysql": "innodb_lock_wait_timeout"}
+    name = names.get(connection.vendor)
+    if name is None or connection.in_atomic_block:
+        yield
+        return
+    unit = 1000 if connection.vendor == "postgresql" else 1  # ms, s
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET SESSION {name} = {LOCK_TIMEOUT * unit}")
+    try:
+        yield
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute(f"SET SESSION {name} = DEFAULT")
 
 
 def tell_counts_now_and_then(**signal: Any) -> None:

@@ -13,6 +13,7 @@ from django.urls import include, path
 from django.utils import timezone
 
 from flasky import urls
+from flasky.faults import handler as handler_module
 from flasky.faults import telling
 from flasky.faults.identity import identify
 from flasky.faults.models import Fault
@@ -330,3 +331,26 @@ def test_a_long_address_makes_no_long_subject(browser):
     request = RequestFactory().get("/" + "x" * 5000)
     logging.getLogger("django.request").error("Failed: %s", request.path, extra={"request": request})
     assert len(subjects()[0]) < 220
+
+
+def test_while_one_error_waits_for_the_database_neither_another_nor_a_probe_waits_for_it(monkeypatch):
+    """A row that a host was cut off with stays locked for long; the log's own lock must not be held meanwhile."""
+    waits, goes_on = threading.Event(), threading.Event()
+
+    def wait(identity, mail):
+        waits.set()
+        assert goes_on.wait(20)
+
+    monkeypatch.setattr(handler_module, "tell", wait)
+    handler = handler_module.ErrorMailHandler()
+    record = logging.makeLogRecord({"name": "django", "msg": "down", "levelno": logging.ERROR})
+    first = threading.Thread(target=handler.handle, args=(record,))
+    first.start()
+    assert waits.wait(20)
+    second = threading.Thread(target=handler.handle, args=(record,))
+    waits.clear()
+    second.start()
+    assert waits.wait(20), "the second error waits for the first"
+    goes_on.set()
+    first.join()
+    second.join()
