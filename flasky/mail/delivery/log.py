@@ -21,6 +21,10 @@ def log_attempt(result: Result) -> None:
         return
     level = LEVELS.get(result.state, logging.WARNING)
     reply = "; ".join(result.attempt["reply"].split("\n"))
+    if result.state == State.HELD:
+        reply += (
+            f" So ended {result.changes['unknown_ends']} attempts in a row: decide in the outbox what becomes of it."
+        )
     logger.log(level, "Message %s %s: %s", result.message.pk, result.state, reply, extra=fields)
 
 

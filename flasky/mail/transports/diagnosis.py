@@ -6,6 +6,7 @@ import ssl
 
 from django.conf import settings
 
+from flasky.mail.transports.errors import TransportUnavailable
 from flasky.mail.transports.replies import Reply, Verdict
 
 
@@ -58,9 +59,19 @@ def explain(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"
 
 
+def describe_end(error: Exception) -> str:
+    """Return how a connection ended on which the server had spoken SMTP: the settings for connecting are right."""
+    server = f"{settings.MAIL_SERVER} port {settings.MAIL_PORT}"
+    if isinstance(error, TimeoutError) or "timed out" in str(error):
+        return f"{server} did not answer in time. If this happens every time, MAIL_TIMEOUT may be too short for it."
+    if isinstance(error, smtplib.SMTPServerDisconnected):
+        return f"{server} closed the connection. If this happens every time, ask whoever runs it."
+    return str(error) if isinstance(error, TransportUnavailable) else explain(error)
+
+
 def advise(reply: Reply) -> str:
     """Return the setting to look at after a refusal."""
-    if reply.text.startswith(("530", "535", "538", "454")):
+    if reply.text.startswith(("503", "530", "535", "538", "454")):
         return "The relay wants a login or encryption: look at MAIL_USERNAME, MAIL_PASSWORD and MAIL_USE_TLS."
     if reply.verdict == Verdict.UNAVAILABLE and reply.command:
         return "It takes no mail at the moment."

@@ -44,7 +44,7 @@ UNAVAILABLE = (
     (535, None),  # the login was refused
     (538, None),  # encryption is wanted for this login
 )
-LOGIN_WANTED = (530, 534, 535, 538)  # the recipient may be right, and the settings wrong
+LOGIN_WANTED = (503, 530, 534, 535, 538)  # 503: before the command; the recipient may be right, and the settings wrong
 TOO_MANY_RECIPIENTS = ("4.5.3", "5.5.3")  # the others go next time (RFC 5321, section 4.5.3.1.10)
 
 
@@ -56,7 +56,9 @@ def smtp_verdict(command: str, code: int, text: str) -> Verdict:
     if command == "RCPT":
         if code in LOGIN_WANTED or enhanced in TOO_MANY_RECIPIENTS:
             return Verdict.POSTPONED
-    elif any(basic in (None, code) and status in (None, enhanced) for basic, status in UNAVAILABLE):
+    elif (code == 503 and command in ("MAIL", "DATA")) or any(
+        basic in (None, code) and status in (None, enhanced) for basic, status in UNAVAILABLE
+    ):  # about the order of commands, a login that is missing perhaps
         return Verdict.UNAVAILABLE
     by_first_digit = {4: Verdict.POSTPONED, 5: Verdict.REFUSED}
     nonsense = Verdict.UNKNOWN if command == "CONTENT" else Verdict.POSTPONED

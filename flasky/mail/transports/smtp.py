@@ -10,7 +10,7 @@ from typing import Any
 from django.conf import settings
 
 from flasky.mail.transports.base import CROWDED, Server, Transport
-from flasky.mail.transports.diagnosis import advise, explain
+from flasky.mail.transports.diagnosis import advise, describe_end, explain
 from flasky.mail.transports.errors import TransportUnavailable
 from flasky.mail.transports.replies import Reply, Verdict, is_out_of_turn
 
@@ -132,7 +132,9 @@ class SmtpTransport(Transport):
         if self.aborted or self.has_text_begun:
             return False
         if self.asked and len(replies) == settled:
-            replies[self.asked] = Reply(Verdict.POSTPONED, f"No reply to this recipient. {explain(trouble)}", "RCPT")
+            replies[self.asked] = Reply(
+                Verdict.POSTPONED, f"No reply to this recipient. {describe_end(trouble)}", "RCPT"
+            )
         return len(replies) > settled
 
     def _postpone_the_others(self, message: Any, replies: dict[str, Reply], trouble: Exception) -> dict[str, Reply]:
@@ -144,7 +146,7 @@ class SmtpTransport(Transport):
         elif self.aborted:
             raise TransportUnavailable("The process was stopped before the message was handed over.") from trouble
         else:
-            reason = explain(trouble)
+            reason = describe_end(trouble) if self.has_begun else explain(trouble)
         return replies | dict.fromkeys(_others(message, replies), Reply(Verdict.POSTPONED, reason))
 
     def _dialogue(self, message: Any, replies: dict[str, Reply], following: Any) -> None:
@@ -249,7 +251,7 @@ class SmtpTransport(Transport):
             return self._heard("CONTENT", answer)
         except OSError as error:
             self.close()
-            return Reply(Verdict.UNKNOWN, f"No reply to the whole message. {explain(error)}")
+            return Reply(Verdict.UNKNOWN, f"No reply to the whole message. {describe_end(error)}")
 
     def _send(self, data: bytes | memoryview, enough: int | None = None) -> None:
         """Send the data. Raise OSError unless `enough` bytes could leave: then the message is out, come what may."""
@@ -283,9 +285,9 @@ class SmtpTransport(Transport):
                 _heard_one_by_one.add(server)
                 logger.warning(
                     "%s does not take the next mail's envelope behind the text of the one before (%s). Each mail is "
-                    "said alone from now on, which takes one round trip more.",
+                    "said alone from now on, which takes one round trip more and loses nothing.",
                     server,
-                    error if isinstance(error, _OutOfTurn) else explain(error),
+                    error if isinstance(error, _OutOfTurn) else describe_end(error),
                 )
 
     def _heard(self, command: str, answer: Answer) -> Reply:
