@@ -20,7 +20,11 @@ def main() -> None:
         # Those two are about the values in a statement, not about the database.
         if isinstance(error, (DataError, IntegrityError)) or "--traceback" in sys.argv:
             raise
-        reason = " ".join(str(error).split())
+        from flasky.mail.db.outages import known_fault
+
+        if fault := known_fault(error):
+            sys.exit(f"The database cannot be used: {fault}")
+        reason = " ".join(str(error).split()).rstrip(".")
         sys.exit(f"The database cannot be used: {reason}. Look at DATABASE_URL; a new one needs `manage.py migrate`.")
 
 

@@ -1,8 +1,9 @@
 """accounts.notification: what a visitor is told about the mail that he caused."""
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
 
+from accounts import notification
 from accounts.models import User
 from accounts.notification import fate_of
 from flasky.mail import cause_of
@@ -112,3 +113,11 @@ def test_a_state_that_only_a_later_version_knows_is_on_its_way(client):
     store("postponed")
     fate = fate_of(CAUSE)
     assert (fate.sentence, fate.is_final) == ("The administrators’ notification is on its way.", False)
+
+
+def test_a_database_that_is_away_costs_the_line_and_not_the_page(monkeypatch):
+    def away(cause):
+        raise OperationalError("it is away")
+
+    monkeypatch.setattr(notification, "outcome_of", away)
+    assert fate_of(CAUSE) is None

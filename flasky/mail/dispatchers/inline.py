@@ -11,14 +11,18 @@ from flasky.mail.transports import TransportUnavailable
 
 logger = logging.getLogger(__name__)
 
-_looked_at = 0.0  # on the monotonic clock
+_looked_at = _rest_until = 0.0  # on the monotonic clock
 
 
 def wake() -> None:
+    global _rest_until
     _take_back_expired()
+    if time.monotonic() < _rest_until:  # as the provider wants it; what was stored waits
+        return
     try:
         deliver_due()
     except TransportUnavailable as error:
+        _rest_until = time.monotonic() + (error.retry_after or 0)
         logger.warning("%s The mail waits in the outbox.", error)
 
 

@@ -13,6 +13,7 @@ from django.db import transaction
 from flasky.mail import dispatchers
 from flasky.mail.dispatchers import inline, threads
 from flasky.mail.models import OutboxMessage, State
+from flasky.mail.transports import TransportUnavailable
 from tests.actors import claim, expire, on_this_database, succeed
 from tests.celery_worker import broker_url, celery_worker
 
@@ -120,6 +121,20 @@ def claim_of_somebody_dead(settings):
     expire()
     settings.MAIL_DISPATCHER = "flasky.mail.dispatchers.inline"
     return message
+
+
+def test_inline_delivery_leaves_a_provider_alone_for_as_long_as_it_wants(settings, monkeypatch):
+    asked = []
+
+    def refuse():
+        asked.append(True)
+        raise TransportUnavailable("429 Too many", retry_after=60)
+
+    monkeypatch.setattr(inline, "deliver_due", refuse)
+    monkeypatch.setattr(inline, "_rest_until", 0.0)
+    for _ in range(3):
+        inline.wake()
+    assert len(asked) == 1
 
 
 def test_nobody_is_woken_by_the_dispatcher_none(relay, settings):
