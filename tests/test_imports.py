@@ -43,7 +43,7 @@ ALLOWED = {
     "mail.signals": set(),
     "mail.status": set(),
     "mail.storing": {"mail.db", "mail.wire"},
-    "mail.templatetags": {"mail.status"},
+    "mail.templatetags": {"mail.status", "mail.web"},
     "mail.transports": {"mail.compat", "mail.limits", "mail.wire"},
     "mail.web": {"mail.dispatchers", "mail.previews", "mail.status", "mail.storing", "mail.wire"},
     "mail.wire": {"mail.compat"},

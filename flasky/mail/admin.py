@@ -6,11 +6,11 @@ from django.contrib import admin
 from django.http import HttpRequest
 
 from flasky.mail.models import OutboxMessage
-from flasky.mail.web.admin import ListPages, MessagePages
+from flasky.mail.web.admin import OutboxPages
 
 
 @admin.register(OutboxMessage)
-class OutboxMessageAdmin(ListPages, MessagePages):
+class OutboxMessageAdmin(OutboxPages):
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
 

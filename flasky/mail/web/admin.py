@@ -1,5 +1,7 @@
 """Show the list, its pictures and each message in the admin."""
 
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 from django.contrib.admin.utils import unquote
@@ -14,6 +16,7 @@ from flasky.mail.models import OutboxMessage
 from flasky.mail.web.confirm import ActionPages
 from flasky.mail.web.listing import charts_context, list_context
 from flasky.mail.web.message import attachment_response, eml_response, html_response, message_context
+from flasky.mail.web.permissions import may_view
 
 ADMIN_NAMES = {"list": "changelist", "message": "change"}
 
@@ -41,8 +44,6 @@ class MessagePages(ActionPages):
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        if not self.has_view_permission(request):
-            raise PermissionDenied
         if request.method not in ("GET", "HEAD"):
             return HttpResponseNotAllowed(["GET", "HEAD"])
         message = self.get_object(request, unquote(object_id))
@@ -69,8 +70,6 @@ class MessagePages(ActionPages):
         return attachment_response(self._stored(request, pk), number)
 
     def _stored(self, request: HttpRequest, pk: int) -> OutboxMessage:
-        if not self.has_view_permission(request):
-            raise PermissionDenied
         return get_object_or_404(self.get_queryset(request), pk=pk)
 
 
@@ -100,8 +99,29 @@ class ListPages(ActionPages):
         return self._list_page(request, "charts", {"title": "Charts", **charts_context(request, address)})
 
     def _list_page(self, request: HttpRequest, name: str, context: dict[str, Any]) -> HttpResponse:
-        if not self.has_view_permission(request):
-            raise PermissionDenied
         request.current_app = self.admin_site.name
         shared = {**self.admin_site.each_context(request), "opts": self.opts}
         return TemplateResponse(request, f"admin/mail/outboxmessage/{name}.html", shared | context)
+
+
+class OutboxPages(ListPages, MessagePages):
+    """Ask for the permission before anything of the outbox is read, on each page, Django's own ones too."""
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return may_view(request)
+
+    def get_urls(self) -> list[Any]:
+        pages = super().get_urls()
+        for page in pages:
+            page.callback = self._for_viewers(page.callback)
+        return pages
+
+    def _for_viewers(self, view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+        @wraps(view)
+        def guarded(request: HttpRequest, *arguments: Any, **named: Any) -> HttpResponse:
+            # Who is not logged in is asked to by the view itself.
+            if self.admin_site.has_permission(request) and not may_view(request):
+                raise PermissionDenied
+            return view(request, *arguments, **named)
+
+        return guarded

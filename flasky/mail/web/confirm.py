@@ -21,6 +21,7 @@ from flasky.mail.web.actions import (
     perform,
     possible,
 )
+from flasky.mail.web.permissions import may_act
 from flasky.mail.web.search import Listing
 
 EXAMPLES = 5  # subjects on the page that asks
@@ -30,12 +31,9 @@ FORWARD = "forward"
 class ActionPages(admin.ModelAdmin):
     """Let those who may change messages act on them; the messages' content stays as it is."""
 
-    def has_act_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("mail.change_outboxmessage")
-
     def offers(self, request: HttpRequest, message: OutboxMessage | None = None) -> list[Offer]:
         """Return what the viewer may do, to this message or in general."""
-        if not self.has_act_permission(request):
+        if not may_act(request):
             return []
         return [offer for offer in OFFERS if message is None or offer.applies_to(message)]
 
@@ -45,7 +43,7 @@ class ActionPages(admin.ModelAdmin):
 
     def act_view(self, request: HttpRequest) -> HttpResponse:
         """Ask whether to do it; once that is confirmed, do it."""
-        if not self.has_act_permission(request):
+        if not may_act(request):
             raise PermissionDenied
         if request.method != "POST":  # somebody had to log in anew, and was led here
             return self._nothing_done(request)

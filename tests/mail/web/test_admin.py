@@ -7,6 +7,8 @@ from html import unescape
 
 import pytest
 from django.core.mail import EmailMessage
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import strip_tags
@@ -75,6 +77,42 @@ def test_who_may_look_may_look(viewer, address):
 @pytest.mark.parametrize("address", [LIST, CHARTS, f"{LIST}act/", f"{LIST}{{}}/change/", f"{LIST}{{}}/eml/"])
 def test_staff_without_a_permission_get_nothing(staff, address):
     assert staff("view_user").get(address.format(store().pk)).status_code == 403
+
+
+@pytest.mark.parametrize("method", ["get", "post"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        LIST,
+        f"{LIST}?q=bob@example.com",
+        CHARTS,
+        f"{LIST}act/",
+        f"{LIST}add/",
+        *(f"{LIST}{{}}/{page}/" for page in ("change", "html", "eml", "attachment/1", "history", "delete")),
+        f"{LIST}{{}}/",
+    ],
+)
+def test_of_staff_without_a_permission_the_outbox_is_not_even_asked(staff, address, method):
+    message, client = store(), staff("view_user")
+    with CaptureQueriesContext(connection) as queries:
+        response = getattr(client, method)(address.format(message.pk), {"action": "cancel", "scope": "all"})
+    assert response.status_code == 403
+    assert [query["sql"] for query in queries if "mail_" in query["sql"]] == []
+
+
+def test_who_may_only_look_cannot_act_and_nothing_is_read_for_it(viewer):
+    message = store()
+    with CaptureQueriesContext(connection) as queries:
+        response = viewer.post(f"{LIST}act/", {"action": "cancel", "message": message.pk, "confirmed": "1"})
+    assert response.status_code == 403
+    assert [query["sql"] for query in queries if "mail_" in query["sql"]] == []
+
+
+@pytest.mark.parametrize(
+    ("permission", "shown"), [("view_outboxmessage", 1), ("change_outboxmessage", 1), ("view_user", 0)]
+)
+def test_the_strip_on_the_admins_first_page_is_for_those_who_may_look(staff, permission, shown):
+    assert staff(permission).get("/admin/").content.decode().count('class="vitals"') == shown
 
 
 def test_staff_without_a_permission_do_not_even_see_that_there_is_an_outbox(staff):
