@@ -1,21 +1,13 @@
 """The pages of one message, the same in the admin and in the development mailbox."""
 
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from typing import Any, Protocol
 
-from django.apps import apps
-from django.contrib import admin
-from django.core.exceptions import ValidationError
-from django.db import Error as DatabaseFailure
-from django.db import connections, transaction
-from django.db.models import Model
 from django.http import Http404, HttpRequest, HttpResponse
-from django.urls import reverse
 from django.utils.http import content_disposition_header
 
 from flasky.mail.models import OutboxMessage
 from flasky.mail.status.explanations import about, pruned, why
+from flasky.mail.web.cause import Cause
 from flasky.mail.web.preview import has_own_dark, html_for, remote_hosts
 from flasky.mail.web.recipients import Address, addresses
 from flasky.mail.web.refresh import live_seconds
@@ -91,53 +83,6 @@ def shown_addresses(message: OutboxMessage, parts: Parts) -> list[tuple[str, lis
     """Return for each kind of address the first few and the others."""
     found = addresses(message, parts)
     return [(name, several[:ADDRESSES_SHOWN], several[ADDRESSES_SHOWN:]) for name, several in found.items()]
-
-
-@dataclass
-class Cause:
-    """The object that a message is about."""
-
-    kind: str
-    name: str
-    reference: str  # as the list's filter takes it
-    url: str = ""  # of its page in the admin, for those who may see it
-
-    @classmethod
-    def of(cls, message: OutboxMessage, request: HttpRequest) -> "Cause | None":
-        if not message.cause:
-            return None
-        try:
-            found = caused_by(message.cause)
-        except DatabaseFailure:  # a model without its table, or in a database that is away
-            return cls("", f"{message.cause}, which cannot be read now", message.cause)
-        if found is None:
-            return cls("", f"{message.cause}, which does not exist any more", message.cause)
-        return cls(str(found._meta.verbose_name), str(found), message.cause, admin_url(found, request))
-
-
-def caused_by(reference: str) -> Model | None:
-    label, _, key = reference.partition(":")
-    try:
-        manager = apps.get_model(label)._default_manager
-        with _apart(manager.db):
-            return manager.filter(pk=key).first()
-    except (LookupError, ValueError, ValidationError):
-        return None
-
-
-def _apart(alias: str) -> AbstractContextManager[None]:
-    """Keep an error in a query from ending the transaction around it, if there is one."""
-    return transaction.atomic(using=alias) if connections[alias].in_atomic_block else nullcontext()
-
-
-def admin_url(instance: Model, request: HttpRequest) -> str:
-    site, model = admin.site, type(instance)
-    if not (site.is_registered(model) and hasattr(request, "user") and site.has_permission(request)):
-        return ""
-    if not site.get_model_admin(model).has_view_or_change_permission(request, instance):
-        return ""
-    meta = instance._meta
-    return reverse(f"{site.name}:{meta.app_label}_{meta.model_name}_change", args=[instance.pk])
 
 
 # What each tab shows

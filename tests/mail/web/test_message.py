@@ -4,6 +4,7 @@ from datetime import timedelta
 from html import unescape
 
 import pytest
+from django.contrib import admin
 from django.contrib.auth.models import Permission
 from django.core.mail import EmailMultiAlternatives
 from django.utils import timezone
@@ -12,10 +13,12 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as rules
 from hypothesis import strategies as st
 
+from accounts.admin import NamedUserAdmin
 from accounts.models import User
 from flasky.mail import cause_of
 from flasky.mail.models import Action, Attempt, OutboxMessage, State
 from flasky.mail.web.message import LABELS
+from tests.people import staff_user
 
 pytestmark = pytest.mark.django_db
 
@@ -131,45 +134,76 @@ def zoe():
     return User.objects.get()
 
 
-def test_the_cause_is_named_and_all_mails_about_it_are_linked(client, zoe):
+def test_the_mails_about_the_cause_are_linked(client, zoe):
     message = store(cause=cause_of(zoe))
-    assert "About user Zoë <b> (all mails about it)" in read(client, message)
     assert f'href="/mailbox/?cause=accounts.user%3A{zoe.pk}"' in page(client, message)
 
 
-def staff(client):
-    User.objects.bulk_create([User(username="Ann", is_staff=True)])
-    client.force_login(User.objects.get(username="Ann"))
+def staff(client, *permissions):
+    client.force_login(staff_user("Ann", *permissions))
+    return client
 
 
-def allow(permission):
-    User.objects.get(username="Ann").user_permissions.add(Permission.objects.get(codename=permission))
-
-
-def test_the_cause_is_linked_for_those_who_may_see_it(client, zoe):
-    link = f'href="/admin/accounts/user/{zoe.pk}/change/"'
-    message = store(cause=cause_of(zoe))
-    assert link not in page(client, message)
-    staff(client)
-    assert link not in page(client, message)
-    allow("view_user")
+def test_the_cause_is_named_and_linked_for_those_who_may_see_it(client, zoe):
+    message, link = store(cause=cause_of(zoe)), f'href="/admin/accounts/user/{zoe.pk}/change/"'
+    staff(client, "view_user")
+    assert "About user Zoë <b> (all mails about it)" in read(client, message)
     assert link in page(client, message)
     User.objects.update(is_staff=False)
     assert link not in page(client, message)
+    assert "Zoë" not in page(client, message)
 
 
-@pytest.mark.parametrize(
-    "cause", ["accounts.user:4711", "accounts.user:x", "accounts.user:" + "9" * 40, "gone.model:1", "rubbish", "a:\x01"]
-)
+@pytest.mark.parametrize("place", ["/mailbox/{}/", "/admin/mail/outboxmessage/{}/change/"])
+@pytest.mark.parametrize("cause", ["{}", "4711", "rubbish"])
+def test_of_a_cause_that_the_person_may_not_see_no_more_is_said_than_the_message_has(client, zoe, place, cause):
+    """Neither its name nor whether it still exists."""
+    message, key = store(cause=f"accounts.user:{cause.format(zoe.pk)}"), cause.format(zoe.pk)
+    staff(client, "view_outboxmessage")
+    shown = client.get(place.format(message.pk)).content.decode()
+    assert f"About user {key} (all mails about it)" in " ".join(unescape(strip_tags(shown)).split())
+    assert "Zoë" not in shown
+    assert "/admin/accounts/user/" not in shown
+
+
+def test_a_cause_that_its_admin_hides_from_the_person_is_not_named(client, zoe, monkeypatch):
+    class Choosy(NamedUserAdmin):
+        def has_view_permission(self, request, obj=None):
+            return obj is None or obj.username != "Zoë <b>"
+
+        has_change_permission = has_view_permission
+
+    monkeypatch.setitem(admin.site._registry, User, Choosy(User, admin.site))
+    shown = page(staff(client, "view_user"), store(cause=cause_of(zoe)))
+    assert "Zoë" not in shown
+    assert f"/admin/accounts/user/{zoe.pk}/change/" not in shown
+
+
+def test_a_cause_without_pages_in_the_admin_is_named_for_those_who_have_its_permission(client):
+    permission = Permission.objects.get(codename="view_permission")
+    message = store(cause=cause_of(permission))
+    assert f"About permission {permission.pk} (" in read(client, message)
+    assert f"About permission {permission} (" in read(staff(client, "view_permission"), message)
+
+
+@pytest.mark.parametrize("cause", ["accounts.user:4711", "accounts.user:x", "accounts.user:" + "9" * 40])
 def test_a_cause_that_is_gone_is_said_to_be(client, cause):
+    message = store(cause=cause)
+    assert f"About {cause}, which does not exist any more" in read(staff(client, "view_user"), message)
+
+
+@pytest.mark.parametrize("cause", ["gone.model:1", "rubbish", "a:\x01"])
+def test_a_cause_of_no_model_is_said_to_be_gone(client, cause):
     assert f"About {cause}, which does not exist any more" in read(client, store(cause=cause))
 
 
 @pytest.mark.parametrize("query", ["", "?tab=history"])
 def test_a_cause_without_a_table_is_said_to_be_unreadable(client, query):
     """Django's own user model is replaced here, and has no table."""
-    words = read(client, store(cause="auth.user:1"), query)
-    assert "About auth.user:1, which cannot be read now" in words
+    message = store(cause="auth.user:1")
+    User.objects.bulk_create([User(username="Root", is_superuser=True)])
+    client.force_login(User.objects.get())
+    assert "About auth.user:1, which cannot be read now" in read(client, message, query)
 
 
 def test_a_state_that_only_a_later_version_knows_is_not_called_accepted(client):
