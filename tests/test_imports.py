@@ -20,7 +20,7 @@ ALLOWED = {
     "faults": {"site"},
     "mail": set(),
     "mail.admin": {"mail.web"},
-    "mail.backend": {"mail.dispatchers", "mail.storing", "mail.wire"},
+    "mail.backend": {"mail.db", "mail.dispatchers", "mail.storing", "mail.wire"},
     "mail.checks": {"mail.db", "mail.status", "mail.transports", "mail.wire"},
     "mail.compat": set(),
     "mail.db": set(),

@@ -1,6 +1,7 @@
 """manage.py: what it says when the database cannot be used."""
 
 import os
+import sqlite3
 import subprocess
 import sys
 
@@ -41,3 +42,12 @@ def test_whatever_a_database_fails_with_is_a_sentence(monkeypatch, failure):
 def test_a_value_that_does_not_fit_is_not_blamed_on_the_database(monkeypatch, failure):
     with pytest.raises(failure):
         shell(monkeypatch, failure)
+
+
+def test_a_database_that_only_reads_is_not_told_to_migrate(monkeypatch):
+    def read_only(arguments):
+        raise OperationalError("attempt to write") from sqlite3.OperationalError("attempt to write a readonly database")
+
+    monkeypatch.setattr("django.core.management.execute_from_command_line", read_only)
+    with pytest.raises(SystemExit, match=r"it is read-only\. Look whether DATABASE_URL leads to a standby"):
+        manage.main()

@@ -41,7 +41,7 @@ class ErrorMailHandler(AdminEmailHandler):
         try:
             tell(identify(record), partial(super().emit, record))
         except Exception as error:  # the page must still come
-            logger.error("The details of an error could not be stored and are lost for the administrators: %s", error)
+            logger.error("No mail tells of this error (%s); the log has it. Look at the database.", error)
         finally:
             self._here.is_telling = False
 

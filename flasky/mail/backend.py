@@ -8,10 +8,11 @@ from typing import Any
 from django.core.mail import EmailMessage
 from django.core.mail.backends.base import BaseEmailBackend
 from django.db import Error as DatabaseFailure
-from django.db import InterfaceError, OperationalError, connections, router, transaction
+from django.db import connections, router, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from flasky.mail import dispatchers
+from flasky.mail.db.outages import is_outage
 from flasky.mail.models import OutboxMessage
 from flasky.mail.storing.insert import insert_message, turn_of
 from flasky.mail.storing.origin import origin
@@ -21,7 +22,6 @@ logger = logging.getLogger(__name__)
 
 Composed = tuple[EmailMessage, OutboxMessage]
 LOST = "Mail number %d of these could not be stored and is lost."
-TROUBLE = (OperationalError, InterfaceError, transaction.TransactionManagementError)  # not of one row, as a rule
 
 
 class OutboxEmailBackend(BaseEmailBackend):
@@ -69,7 +69,7 @@ def _store(composed: Sequence[Composed], savepoint: bool) -> int:
     connection = connections[using]
     # One INSERT is a transaction by itself; BEGIN and COMMIT would be two more journeys to the database.
     is_atomic = sum(len(message.recipients) for _, message in composed) < 2 and connection.get_autocommit()
-    # As with any save(), a database error dooms the caller's transaction, but not if he wants to hear of none.
+    # As with any save(), a database error dooms the caller's transaction, but not one who wants to hear of none.
     with nullcontext() if is_atomic else transaction.atomic(using=using, savepoint=savepoint):
         for _, message in composed:
             insert_message(message, connection)
@@ -90,7 +90,8 @@ def _store_one_by_one(composed: Sequence[Composed]) -> int:
         except Exception as error:
             logger.exception(LOST, number)
             # One may be too long for the server. Two in a row are its own trouble, and each waits for a timeout.
-            failures = failures + 1 if isinstance(error, TROUBLE) else 0
+            is_its_own = is_outage(error) or isinstance(error, transaction.TransactionManagementError)
+            failures = failures + 1 if is_its_own else 0
             if failures > 1:
                 logger.error("The database takes none: %d more mail(s) are lost.", len(composed) - number)
                 break

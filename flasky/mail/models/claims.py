@@ -96,7 +96,7 @@ class Claims(models.QuerySet[Any, Any]):
         with transaction.atomic(using=self.db):
             # Locked: a holder who lives after all must not go from one to the next while this decides. Only the first
             # may have been handed over; the others' turn comes when it is recorded. If somebody is recording it, nobody
-            # waits for that: he may be cut off, and his lock stay for long. The next sweep looks again.
+            # waits for that: the holder may be cut off, and its lock stay for long. The next sweep looks again.
             left = self.filter(pk__in=claim[:1], claim_token=token).select_for_update(skip_locked=can_skip)
             first = left.defer("content").first()
             if first is None or not first.give_up_on_holder():

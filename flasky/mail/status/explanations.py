@@ -147,8 +147,8 @@ def about(message: OutboxMessage) -> list[str]:
     sentences = []
     if message.possible_duplicate:
         sentences.append(
-            "It may arrive twice: a process died, or the connection broke, before the server's reply to it was noted. "
-            "Both copies have the same Message-ID."
+            "It may arrive more than once: a process died, or the connection broke, before the server's reply to it "
+            "was noted. All copies have the same Message-ID."
         )
     if message.is_pruned:
         sentences.append(pruned(message))

@@ -1,6 +1,6 @@
 """What the failure of any back end means: whether the message can have left, and what the other side has answered.
 
-Every library has errors of its own. They are known by name, so that nobody needs a library whose provider he does not
+Every library has errors of its own. They are known by name, so that nobody needs a library whose provider they do not
 use, and what no rule knows leaves a doubt: the message may have left.
 """
 

@@ -31,7 +31,7 @@ _taking_announcements: set[str] = set()  # servers that have taken an envelope b
 _heard_one_by_one: set[str] = set()  # servers that have refused one
 
 
-class _OutOfTurn(Exception):
+class _OutOfTurn(TransportUnavailable):
     """The server refuses what was announced because it was announced, whatever it is."""
 
 
@@ -115,7 +115,7 @@ class SmtpTransport(Transport):
         self.open()
         try:
             self._dialogue(message, replies, following)
-        except (OSError, TransportUnavailable, _OutOfTurn) as error:
+        except (OSError, TransportUnavailable) as error:
             if not is_kept or self.has_begun or self.aborted:
                 raise
             if self.was_announced:
@@ -287,7 +287,7 @@ class SmtpTransport(Transport):
                     "%s does not take the next mail's envelope behind the text of the one before (%s). Each mail is "
                     "said alone from now on, which takes one round trip more and loses nothing.",
                     server,
-                    error if isinstance(error, _OutOfTurn) else describe_end(error),
+                    describe_end(error),
                 )
 
     def _heard(self, command: str, answer: Answer) -> Reply:

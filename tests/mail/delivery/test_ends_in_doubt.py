@@ -71,6 +71,7 @@ def test_in_five_days_it_gets_five_copies_and_the_message_is_held_with_the_reaso
     assert (message.state, message.finished_at) == (State.HELD, None)
     assert "No reply to the whole message" in message.last_reply
     assert f"Message {message.pk} held" in caplog.text
+    assert "So ended 5 attempts in a row: decide in the outbox what becomes of it." in caplog.text
 
 
 def test_a_silent_relay_gets_no_more_copies_than_one_that_hangs_up(settings, clock, monkeypatch):

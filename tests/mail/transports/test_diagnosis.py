@@ -6,7 +6,8 @@ import ssl
 
 import pytest
 
-from flasky.mail.transports.diagnosis import advise, explain
+from flasky.mail.transports.diagnosis import advise, describe_end, explain
+from flasky.mail.transports.errors import TransportUnavailable
 from flasky.mail.transports.replies import Reply, Verdict
 
 
@@ -66,3 +67,19 @@ def test_no_sentence_shows_the_password(settings):
 )
 def test_each_refusal_has_a_place_to_look_at(text, command, setting):
     assert setting in advise(Reply(Verdict.REFUSED, text, command))
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (smtplib.SMTPServerDisconnected("Connection unexpectedly closed"), "closed the connection. If this happens"),
+        (smtplib.SMTPServerDisconnected("Connection unexpectedly closed: timed out"), "MAIL_TIMEOUT may be too short"),
+        (TimeoutError("timed out"), "MAIL_TIMEOUT may be too short"),
+        (TransportUnavailable("relay.test answered 421 Bye."), "relay.test answered 421 Bye."),
+        (OSError(113, "No route to host"), "cannot be reached: No route to host"),
+    ],
+)
+def test_the_end_of_a_dialogue_is_not_blamed_on_the_settings_for_connecting(error, sentence):
+    said = describe_end(error)
+    assert sentence in said
+    assert "MAIL_USE_SSL" not in said

@@ -7,7 +7,7 @@ import pytest
 from django.core.mail import EmailMessage
 
 from flasky.mail.models import OutboxMessage
-from flasky.mail.transports import SmtpTransport, borrow, smtp
+from flasky.mail.transports import SmtpTransport, TransportUnavailable, borrow, smtp
 from flasky.mail.transports.replies import Verdict
 from flasky.mail.wire.compose import compose
 from tests.conftest import use_relay
@@ -160,6 +160,17 @@ def test_a_server_that_took_announcements_and_ends_a_connection_gets_them_again(
         assert deliver(*[a_message() for _ in range(4)]) == [ACCEPTED] * 4
         assert relay.sessions == 2
         assert smtp._heard_one_by_one == set()
+
+
+def test_an_abort_while_an_announcement_is_refused_leaves_the_message_untouched(settings):
+    with ScriptedRelay(pipelining=True, MAIL=[None, "503 5.5.1 Not now"]) as relay:
+        use_relay(settings, relay)
+        with pytest.raises(TransportUnavailable, match="503"), borrow() as transport:
+            replies_to_each = transport.deliver_each([a_message(), a_message()])
+            next(replies_to_each)
+            transport.aborted = True  # as abort() says, at the moment before the answer is read
+            next(replies_to_each)
+        assert len(relay.accepted) == 1
 
 
 def test_a_sender_that_is_refused_when_it_is_said_alone_is_refused(settings):

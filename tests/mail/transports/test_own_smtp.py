@@ -10,25 +10,11 @@ from django.core.mail.backends.smtp import EmailBackend as DjangosBackend
 
 from flasky.mail import transports
 from flasky.mail.delivery import deliver_due
-from flasky.mail.models import OutboxMessage, State
+from flasky.mail.models import State
 from flasky.mail.transports import SmtpTransport, TransportUnavailable, borrow, new_transport
 from flasky.mail.transports.replies import Verdict
-from flasky.mail.wire.compose import compose
+from tests.mail.transports.handing_over import a_message, deliver, verdicts
 from tests.smtp_server import SmtpServer
-
-
-def a_message(*recipients, **fields):
-    email = EmailMessage("Hi", "Grüße\n.\n", "Ann <ann@example.com>", list(recipients) or ["b@example.com"], **fields)
-    return OutboxMessage(**compose(email))
-
-
-def deliver(message=None):
-    with borrow() as transport:
-        return transport.deliver(message or a_message())
-
-
-def verdicts(replies):
-    return {address: reply.verdict for address, reply in replies.items()}
 
 
 class Redirecting(DjangosBackend):

@@ -9,6 +9,7 @@ from flasky.mail.transports import TransportUnavailable, borrow
 from flasky.mail.transports.replies import Verdict
 from flasky.mail.wire.compose import compose
 from tests.conftest import use_relay
+from tests.mail.transports.handing_over import verdicts
 from tests.scripted_relay import ScriptedRelay
 
 BAD, GOOD, OTHER = "bad@example.com", "good@example.com", "other@example.com"
@@ -23,10 +24,6 @@ def deliver(*recipients):
     """Return the replies for the recipients, the message handed over once."""
     with borrow() as transport:
         return transport.deliver(OutboxMessage(**compose(an_email(*recipients))))
-
-
-def verdicts(replies):
-    return {address: reply.verdict for address, reply in replies.items()}
 
 
 def saying(*of_each):

@@ -11,30 +11,14 @@ from anymail.exceptions import AnymailAPIError, AnymailError
 from anymail.message import AnymailRecipientStatus, AnymailStatus
 from anymail.signals import post_send
 from django.core import mail
-from django.core.mail import EmailMessage
 from django.core.mail.backends.base import BaseEmailBackend
 
 from flasky.mail import transports
-from flasky.mail.models import OutboxMessage
 from flasky.mail.transports import TransportUnavailable, borrow
 from flasky.mail.transports.replies import Verdict
-from flasky.mail.wire.compose import compose
 from tests.conftest import use_relay
+from tests.mail.transports.handing_over import a_message, deliver, verdicts
 from tests.smtp_server import SmtpServer
-
-
-def a_message(*recipients, body="Hello"):
-    email = EmailMessage("Hi", body, "Ann <ann@example.com>", list(recipients) or ["b@example.com"])
-    return OutboxMessage(**compose(email))
-
-
-def deliver(message=None):
-    with borrow() as transport:
-        return transport.deliver(message or a_message())
-
-
-def verdicts(replies):
-    return {address: reply.verdict for address, reply in replies.items()}
 
 
 def test_the_server_gets_the_stored_bytes_and_envelope(relay):

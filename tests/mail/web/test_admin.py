@@ -2,7 +2,6 @@
 
 import re
 from datetime import timedelta
-from functools import partial
 from html import unescape
 
 import pytest
@@ -15,22 +14,11 @@ from django.utils.html import strip_tags
 
 from accounts.models import User
 from flasky.mail.models import OutboxMessage, Priority, RelayTrouble, State
-from tests.people import log_in_staff
 
 pytestmark = pytest.mark.django_db
 
 LIST = "/admin/mail/outboxmessage/"
 CHARTS = f"{LIST}charts/"
-
-
-@pytest.fixture
-def staff(client):
-    return partial(log_in_staff, client)
-
-
-@pytest.fixture
-def viewer(staff):
-    return staff("view_outboxmessage")
 
 
 @pytest.fixture

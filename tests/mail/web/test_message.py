@@ -93,8 +93,8 @@ def test_the_page_says_from_whom_to_whom_and_why_it_is_there(client):
 
 
 def test_what_the_sentence_does_not_say_is_said_below(client):
-    assert "It may arrive twice" in read(client, store(possible_duplicate=True))
-    assert "It may arrive twice" not in read(client, store())
+    assert "It may arrive more than once" in read(client, store(possible_duplicate=True))
+    assert "It may arrive more than once" not in read(client, store())
 
 
 def test_the_outcome_is_shown_at_each_address(client):

@@ -1,28 +1,16 @@
 """flasky.mail.web.admin: the page of a message in the admin, and who may see it."""
 
 import re
-from functools import partial
 
 import pytest
 from django.core.mail import EmailMultiAlternatives
 
 from accounts.models import User
 from flasky.mail.models import OutboxMessage, State
-from tests.people import log_in_staff
 
 pytestmark = pytest.mark.django_db
 
 PARTS = ["change/", "html/", "eml/", "attachment/1/"]
-
-
-@pytest.fixture
-def staff(client):
-    return partial(log_in_staff, client)
-
-
-@pytest.fixture
-def viewer(staff):
-    return staff("view_outboxmessage")
 
 
 @pytest.fixture
