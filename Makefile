@@ -28,5 +28,5 @@ benchmarks/.venv/installed.txt: requirements.txt benchmarks/requirements.txt
 	@touch $@
 
 clean:
-	@rm -rf .venv benchmarks/.venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* htmlcov staticfiles
+	@rm -rf .venv benchmarks/.venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* htmlcov staticfiles dist
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

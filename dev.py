@@ -18,7 +18,8 @@ TESTS = (
     "-m ruff format --check",
     "-m mypy",
     "manage.py check_mail_templates --settings=tests.settings",
-    "-m pytest --numprocesses 4 --dist loadfile --cov --cov-report=term",  # most tests wait for another process
+    # Most tests wait for another process. The order is ours: see LONGEST in tests/conftest.py.
+    "-m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder --cov --cov-report=term",
 )
 
 

@@ -1,8 +1,11 @@
+"""Store users by names that no two share, in one transaction with the mail about them."""
+
 from typing import Any, ClassVar
 
 from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import AbstractUser, UserManager
 from django.db import router, transaction
+from django.utils.translation import gettext_lazy as _
 
 from accounts.names import NameField, normalize_name
 
@@ -17,7 +20,9 @@ class NamedUserManager(UserManager["User"]):
 
 
 class User(AbstractUser):
-    username = NameField("name", unique=True, error_messages={"unique": "There is a user with this name already."})
+    username = NameField(
+        _("name"), unique=True, error_messages={"unique": _("There is a user with this name already.")}
+    )
 
     objects: ClassVar[NamedUserManager] = NamedUserManager()
 

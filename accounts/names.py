@@ -1,4 +1,4 @@
-"""Names are people's names: any script, spaces, apostrophes, emoji; nothing invisible that could mislead a reader."""
+"""Check and normalise people's names: any script, spaces, emoji; nothing invisible that could mislead a reader."""
 
 import unicodedata
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 from django import forms
 from django.core.exceptions import ValidationError
 from django.db import models
+from django.utils.translation import gettext as _
 
 MAX_LENGTH = 64  # code points, after normalisation
 LONGEST_TO_NORMALIZE = 1000  # code points
@@ -33,17 +34,18 @@ def normalize_name(value: str) -> str:
 def validate_name(value: str) -> None:
     """Raise ValidationError for a name that a person could not read as it was typed."""
     if any(unicodedata.category(character) in ("Zl", "Zp") or character in "\r\n\v\f\x85" for character in value):
-        raise ValidationError("A name is one line: please remove the line breaks.", code="line_break")
+        raise ValidationError(_("A name is one line: please remove the line breaks."), code="line_break")
     if any(unicodedata.category(character) in ("Cc", "Cs") for character in value):
-        raise ValidationError("Please remove the control characters (tabs and the like).", code="control_character")
+        raise ValidationError(_("Please remove the control characters (tabs and the like)."), code="control_character")
     if BIDI_CONTROLS.intersection(value):
-        raise ValidationError("Please remove the invisible characters that change the reading direction.", code="bidi")
-    if value and not any(is_visible(character) for character in value):
-        raise ValidationError("A name needs at least one visible character.", code="invisible")
-    if len(value) > MAX_LENGTH:
         raise ValidationError(
-            f"Please use at most {MAX_LENGTH} characters; this name has {len(value)}.", code="max_length"
+            _("Please remove the invisible characters that change the reading direction."), code="bidi"
         )
+    if value and not any(is_visible(character) for character in value):
+        raise ValidationError(_("A name needs at least one visible character."), code="invisible")
+    if len(value) > MAX_LENGTH:
+        sentence = _("Please use at most %(limit)s characters; this name has %(count)s.")
+        raise ValidationError(sentence % {"limit": MAX_LENGTH, "count": len(value)}, code="max_length")
 
 
 def is_visible(character: str) -> bool:

@@ -1,3 +1,5 @@
+"""Tell the administrators about a new user, and begin the session of whoever logs in."""
+
 from typing import Any
 
 from django.conf import settings

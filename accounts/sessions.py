@@ -1,4 +1,4 @@
-"""The sessions of people who are logged in: rows of the database, so that what ends one ends every copy of its cookie.
+"""Store sessions of people who are logged in as rows, so that what ends one ends every copy of its cookie.
 
 Only a log-in makes a row. What the site remembers of other visitors is in accounts/visitor.py.
 """
@@ -7,6 +7,8 @@ import re
 from datetime import timedelta
 
 from django.conf import settings
+from django.contrib.auth import SESSION_KEY
+from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.sessions.backends.base import SessionBase
 from django.contrib.sessions.backends.db import SessionStore as DatabaseSessionStore
 from django.utils import timezone
@@ -32,6 +34,14 @@ def begin(session: SessionBase) -> None:
     """
     session.set_expiry(timedelta(seconds=settings.SESSION_COOKIE_AGE))
     session.cycle_key()
+
+
+def end_all(user: AbstractBaseUser) -> int:
+    """End every session of the user, in all browsers; return how many there were."""
+    rows = SessionStore.get_model_class().objects
+    theirs = [row.pk for row in rows.all() if row.get_decoded().get(SESSION_KEY) == str(user.pk)]
+    rows.filter(pk__in=theirs).delete()
+    return len(theirs)
 
 
 def remove_expired() -> None:

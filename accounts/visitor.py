@@ -1,4 +1,4 @@
-"""What the site remembers of a visitor, in a signed cookie of its own: typing a name stores no session.
+"""Remember a visitor in a signed cookie of its own: typing a name stores no session.
 
 The cookie carries no authority. Whoever has a copy sees a name on a page and what became of a notification.
 """
@@ -16,7 +16,7 @@ SALT = "flasky.visitor"  # what is signed with the same key for another purpose 
 class Visitor(NamedTuple):
     name: str = ""
     known: bool = False  # was there such a user before?
-    cause: str = ""  # of the mail whose fate the page tells
+    cause: str = ""  # of the mail of which the page says what became
 
 
 STRANGER = Visitor()

@@ -95,7 +95,8 @@ def settings(url, relay=None, peer=False, **others):
     return {
         "DJANGO_SETTINGS_MODULE": "benchmarks.settings" if peer else "flasky.settings",
         "ENV_FILE": os.devnull,
-        "SECRET_KEY": "for the benchmarks only",
+        "FORM_MIN_SECONDS": "0",
+        "SECRET_KEY": "for the benchmarks only, and as long as a key that keeps people out",
         "HTTPS": "False",
         "ALLOWED_HOSTS": "127.0.0.1",
         "DATABASE_URL": url,

@@ -4,13 +4,17 @@ import os
 import tempfile
 from pathlib import Path
 
-from flasky.mail.compat import mail_goes_to
+import django
+
 from flasky.settings import *  # noqa: F403
 from flasky.settings import INSTALLED_APPS, MAIL_WORKERS
 
 INSTALLED_APPS = [*INSTALLED_APPS, "post_office", "mailer", "django_tasks", "django_tasks_db"]
-SMTP = "flasky.mail.compat.transport_backend"  # Django's own, told where the relay is, on every Django
-globals().update(mail_goes_to(SMTP))
+SMTP = "flasky.mail.transports.backends.by_our_settings"  # Django's own, told where the relay is, on every Django
+if django.VERSION < (6, 1):
+    EMAIL_BACKEND = SMTP
+else:
+    MAILERS = {"default": {"BACKEND": SMTP}}
 
 POST_OFFICE = {
     "BACKENDS": {"default": SMTP},

@@ -14,7 +14,7 @@ from tests.sample_outbox import NAME, PASSWORD, SCRIPT
 from tests.smtp_server import SmtpServer
 
 HERE = Path(__file__).parent
-OUTBOX = "/admin/mail/outboxmessage/"
+OUTBOX = "/admin/flasky_mail/outboxmessage/"
 
 
 def main():

@@ -1,4 +1,4 @@
-"""Every setting, its default and its unit. The environment is read here and nowhere else."""
+"""Give every setting its value, with its default and its unit. The environment is read here and nowhere else."""
 
 import json
 import os
@@ -7,11 +7,11 @@ import sys
 from email.utils import getaddresses, quote
 from importlib.util import find_spec
 from io import StringIO
+from ipaddress import ip_network
 from pathlib import Path
 
+import django
 import environ
-
-from flasky.mail.compat import OUTBOX, mail_goes_to, people, relay_is_named
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -77,6 +77,17 @@ def positive_number(value):
     return number
 
 
+def proxies(value):
+    """Return addresses and networks, such as 10.0.0.7 and 10.0.0.0/8; `*` alone is everybody."""
+    found = comma_separated(value)
+    if found == ["*"]:
+        return found
+    try:
+        return [str(ip_network(item, strict=False)) for item in found]
+    except ValueError as error:
+        raise ValueError("addresses or networks such as 127.0.0.1 or 10.0.0.0/8, with commas, or *") from error
+
+
 def queue_name(value):
     if not re.fullmatch(r"[A-Za-z0-9._-]{1,200}", value):  # what each broker can carry
         raise ValueError("up to 200 letters, digits, dots, dashes and underscores")
@@ -101,8 +112,18 @@ def one_of(*choices):
     return parse
 
 
+def names(value):
+    return [] if value == "-" else comma_separated(value)
+
+
 def comma_separated(value):
     return [item.strip() for item in value.split(",") if item.strip()]
+
+
+NAMES_OF_OUR_PEOPLE = comma_separated(
+    "abuse, admin, administration, administrator, flasky, helpdesk, hostmaster, mailer-daemon, moderator, noreply, "
+    "operator, owner, postmaster, root, security, staff, superuser, support, sysadmin, system, webmaster"
+)
 
 
 def addresses(value):
@@ -191,6 +212,11 @@ HTTPS = read("HTTPS", not DEBUG, switch)
 ALLOWED_HOSTS = read("ALLOWED_HOSTS", [], comma_separated)
 CSRF_TRUSTED_ORIGINS = read("CSRF_TRUSTED_ORIGINS", [], comma_separated)
 
+# The proxies that may say, by X-Forwarded-For and X-Forwarded-Proto, who a visitor is and whether it was https. The
+# servers' own setting of this name is not used: see flasky/guard/clients.py.
+FORWARDED_ALLOW_IPS = read("FORWARDED_ALLOW_IPS", [], proxies)
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS
 SECURE_HSTS_SECONDS = 30 * 24 * 3600 if HTTPS else 0
 # Other host names and the browsers' preload lists are the domain owner's decision, not one application's.
@@ -200,6 +226,20 @@ SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021", "models.W037"]
 SESSION_ENGINE = "accounts.sessions"
 SESSION_EXPIRE_AT_BROWSER_CLOSE = True
 SESSION_COOKIE_AGE = 24 * 3600  # s from the log-in; the visitor's cookie (accounts/visitor.py) is as old at most
+# What the site can use of a request; beyond it the answer is 413 before the body is read.
+MAX_BODY_SIZE = read("MAX_BODY_SIZE", 262_144, whole_number)  # bytes
+DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_SIZE
+FILE_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_SIZE + 1  # so that nothing is spooled into a file
+DATA_UPLOAD_MAX_NUMBER_FILES = 0  # nothing here takes files
+REQUEST_TIMEOUT = 20  # s in which a whole request must have come
+# Guesses of a password, counted before one is hashed; 0: no limit.
+LOGINS_PER_NAME = read("LOGINS_PER_NAME", 10, whole_number)  # that fail in LOGIN_PERIOD, for each name
+LOGINS_PER_ADDRESS = read("LOGINS_PER_ADDRESS", 20, whole_number)  # the same from each address, or network of IPv6
+LOGIN_PERIOD = 900  # s
+# From the form's being asked for until a person can have filled it in; 0: no limit.
+FORM_MIN_SECONDS = read("FORM_MIN_SECONDS", 1, whole_number)
+# Names that no visitor can take, nor one that looks like them.
+RESERVED_NAMES = read("RESERVED_NAMES", NAMES_OF_OUR_PEOPLE, names)
 X_FRAME_OPTIONS = "DENY"
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
@@ -222,6 +262,7 @@ INSTALLED_APPS = [
     "flasky.mail",  # before Django's own apps: its sendtestemail replaces theirs
     "flasky.drill",
     "flasky.faults",
+    "flasky.guard",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -233,12 +274,16 @@ INSTALLED_APPS = [
     "csp",
 ]
 MIDDLEWARE = [
+    "flasky.guard.headers.strict",
+    "flasky.guard.clients.behind_proxies",
+    "flasky.guard.bodies.small_bodies",
     "flasky.faults.probes.noting_probes",
     "flasky.site.middleware.healthz",
     "flasky.mail.monitoring.readiness.readyz",
     "flasky.mail.monitoring.metrics.metrics",
     "flasky.site.request_id.with_request_id",
     "flasky.mail.storing.origin.noting_origin",
+    "flasky.site.middleware.known_host",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -249,6 +294,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "flasky.guard.refusing.TooManyRequests",
 ]
 ROOT_URLCONF = "flasky.urls"
 WSGI_APPLICATION = "flasky.wsgi.application"
@@ -266,20 +312,14 @@ TEMPLATES = [
                 "flasky.site.middleware.mailbox_link",
             ]
         },
-    },
-    {
-        # Plain text must not be escaped for HTML: O'Brien is not O&#x27;Brien.
-        "NAME": "text",
-        "BACKEND": "django.template.backends.django.DjangoTemplates",
-        "DIRS": [BASE_DIR / "templates"],
-        "APP_DIRS": True,
-        "OPTIONS": {"autoescape": False},
-    },
+    }
 ]
 
 DATABASES = {"default": read_database("DATABASE_URL", "sqlite:///db.sqlite3")}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 AUTH_USER_MODEL = "accounts.User"
+AUTHENTICATION_BACKENDS = ["accounts.logins.LimitedBackend"]
+PASSWORD_HASHERS = ["accounts.hashers.OneAtATimeHasher"]  # Django's first one, but for the number at once
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in (
@@ -296,7 +336,6 @@ TIME_ZONE = "UTC"
 USE_TZ = True
 
 STATIC_URL = "static/"
-STATICFILES_DIRS = [BASE_DIR / "flasky" / "static"]
 STATIC_ROOT = None if DEBUG else BASE_DIR / "staticfiles"
 WHITENOISE_USE_FINDERS = True  # so a forgotten collectstatic costs compression, not the whole look
 STORAGES = {
@@ -306,22 +345,6 @@ STORAGES = {
 }
 
 # --- Mail --------------------------------------------------------------------------------------------------------
-
-TRANSPORTS = {
-    "smtp": "django.core.mail.backends.smtp.EmailBackend",
-    "console": "django.core.mail.backends.console.EmailBackend",
-    "file": "django.core.mail.backends.filebased.EmailBackend",
-    "locmem": "django.core.mail.backends.locmem.EmailBackend",
-    "dummy": "django.core.mail.backends.dummy.EmailBackend",
-}
-
-
-def transport(name):
-    return name if "." in name else TRANSPORTS.get(name, f"anymail.backends.{name}.EmailBackend")
-
-
-def dispatcher(name):
-    return name if "." in name else f"flasky.mail.dispatchers.{name}"
 
 
 def anymail_value(name, text):
@@ -335,22 +358,23 @@ def anymail_value(name, text):
         return {}
 
 
-# Every mail is stored first; MAIL_TRANSPORT is the e-mail backend that takes it out of the outbox.
-globals().update(mail_goes_to(OUTBOX))
-MAIL_TRANSPORT = read("MAIL_TRANSPORT", transport("smtp"), transport)
-MAIL_DISPATCHER = read("MAIL_DISPATCHER", dispatcher("threads"), dispatcher)
+# Every mail is stored first; MAIL_TRANSPORT is the e-mail backend that takes it out of the outbox. What the app lets a
+# project set, and its defaults, are in flasky/mail/conf.py.
+OUTBOX = "flasky.mail.backend.OutboxEmailBackend"
+MAIL_TRANSPORT = read("MAIL_TRANSPORT", "smtp")
+MAIL_DISPATCHER = read("MAIL_DISPATCHER", "threads")
 CELERY_BROKER_URL = read("CELERY_BROKER_URL", "redis://127.0.0.1:6379/0")  # only with MAIL_DISPATCHER=celery
 CELERY_TASK_DEFAULT_QUEUE = read("CELERY_TASK_DEFAULT_QUEUE", "mail", queue_name)  # one for each project on the broker
 MAIL_WORKERS = read("MAIL_WORKERS", 4, whole_number)  # threads, and connections, per process
 MAIL_MAX_CONNECTIONS = read("MAIL_MAX_CONNECTIONS", 0, whole_number)  # of all processes together; 0: no limit
+MAIL_MAX_RECIPIENTS = read("MAIL_MAX_RECIPIENTS", 0, whole_number)  # in one transaction; 0: what the relay says
 MAIL_RATE = read("MAIL_RATE", 0, positive_number)  # messages per second, of all processes together; 0: no limit
-MAIL_SWEEP_INTERVAL = 15  # s between two looks for messages that nobody woke us for
-MAIL_STOP_TIMEOUT = 15  # s for the mails on the wire when the process is told to stop
-MAIL_OVERDUE = 300  # s after which a due message that nobody delivers is reported
 MAIL_READY_AGE = read("MAIL_READY_AGE", 900, whole_number)  # s due until /readyz complains; 0: it never does
 MAIL_METRICS_TOKEN = read("MAIL_METRICS_TOKEN", "")  # who has it may read /metrics; without one there is none
-MAIL_LEASE = 60  # s for which a claim is safe from others; renewed while its holder lives
 MAIL_GIVE_UP_DAYS = read("MAIL_GIVE_UP_DAYS", 5, whole_number)  # days of temporary refusals until a message fails
+MAIL_PRUNE = read("MAIL_PRUNE", True, switch)  # once a day whoever delivers removes what is old
+MAIL_KEEP_DAYS = read("MAIL_KEEP_DAYS", 90, whole_number)  # days until what is finished is removed; 0: it never is
+MAIL_KEEP_BODIES = read("MAIL_KEEP_BODIES", 14, whole_number)  # days until its body is removed; 0: it never is
 MAIL_MAX_SIZE = read("MAIL_MAX_SIZE", 25_000_000, whole_number)  # bytes on the wire, attachments included
 
 MAIL_SERVER = read("MAIL_SERVER", "localhost")
@@ -360,22 +384,40 @@ MAIL_USE_SSL = read("MAIL_USE_SSL", False, switch)
 MAIL_USERNAME = read("MAIL_USERNAME", "")
 MAIL_PASSWORD = read("MAIL_PASSWORD", "")
 MAIL_TIMEOUT = read("MAIL_TIMEOUT", 30, whole_number)  # s, to connect and for each reply
+MAIL_EHLO_NAME = read("MAIL_EHLO_NAME", "")  # what this host calls itself
 MAIL_FILE_PATH = BASE_DIR / "sent-mail"  # where the transport `file` writes
-globals().update(relay_is_named(globals()))
 
 FLASKY_ADMIN = read("FLASKY_ADMIN", [], addresses)
 FLASKY_MAIL_SUBJECT_PREFIX = read("FLASKY_MAIL_SUBJECT_PREFIX", "[Flasky]")
 FLASKY_MAIL_SENDER = read("FLASKY_MAIL_SENDER", "Flasky Admin <flasky@example.com>")
-ADMINS = MANAGERS = people(FLASKY_ADMIN)
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = FLASKY_MAIL_SENDER
 EMAIL_SUBJECT_PREFIX = f"{FLASKY_MAIL_SUBJECT_PREFIX} "  # for mail_admins() and mail_managers()
+
+if django.VERSION < (6, 0):
+    ADMINS = MANAGERS = [("", address) for address in FLASKY_ADMIN]
+else:
+    ADMINS = MANAGERS = FLASKY_ADMIN
+
+if django.VERSION < (6, 1):
+    EMAIL_BACKEND = OUTBOX
+    # For whoever sends past the outbox.
+    EMAIL_HOST, EMAIL_PORT, EMAIL_TIMEOUT = MAIL_SERVER, MAIL_PORT, MAIL_TIMEOUT
+    EMAIL_USE_TLS, EMAIL_USE_SSL = MAIL_USE_TLS, MAIL_USE_SSL
+    EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = MAIL_USERNAME, MAIL_PASSWORD
+else:
+    MAILERS = {
+        "default": {"BACKEND": OUTBOX},
+        "transport": {"BACKEND": "flasky.mail.transports.backends.by_our_settings"},
+    }
 
 ERROR_MAIL_INTERVAL = 3600  # s in which one mail tells of an error, however often it happens
 ERROR_MAIL_LIMIT = 20  # different errors in such a time that get a mail each
 
+MAIL_ERASE_WITH = ["accounts.User"]  # models: the mails about one that is deleted go with it
+
 # With what /mailbox/templates/ and check_mail_templates fill a mail that shows more than a user: see
 # mail/previews/kinds.py.
-MAIL_SAMPLES = {"mail/test": "flasky.mail.previews.kinds.test_mail"}
+MAIL_SAMPLES: dict[str, str] = {}
 
 # ANYMAIL_MAILGUN_API_KEY=… in the environment is Anymail's setting MAILGUN_API_KEY, and so for every provider.
 # Those that are dictionaries are JSON, for example ANYMAIL_AMAZON_SES_CLIENT_PARAMS={"region_name": "eu-central-1"}.

@@ -1,3 +1,5 @@
+"""Map the URLs of the site to its views."""
+
 from django.contrib import admin
 from django.templatetags.static import static
 from django.urls import include, path

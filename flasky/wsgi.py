@@ -1,4 +1,4 @@
-"""The door for WSGI servers: `gunicorn flasky.wsgi`."""
+"""Serve the site by WSGI: `gunicorn flasky.wsgi`."""
 
 import os
 

@@ -25,7 +25,7 @@ from tests.conftest import wait_until
 
 PATIENCE = 60  # s until a test that hangs fails
 
-# SQLite has one writer at a time, who is stopped before he becomes that: all others would wait for him.
+# SQLite has one writer at a time, which is stopped before it becomes that: all others would wait for it.
 WRITING = "^BEGIN|^UPDATE"
 LOCKING = "^BEGIN|FOR UPDATE"  # rows, where rows can be locked
 CHANGING = "^UPDATE"  # what is locked already

@@ -51,6 +51,10 @@ def log_in(page, site, name, password):
     page.context.add_cookies(_logged_in[site.url, name])
 
 
+def message_url(door, key):
+    return f"/mailbox/{key}/" if door == "mailbox" else f"/admin/flasky_mail/outboxmessage/{key}/change/"
+
+
 def submit(page, name):
     page.get_by_label("What is your name?").fill(name)
     page.get_by_role("button", name="Submit").click()

@@ -18,7 +18,7 @@ BROKERS = {"redis": "redis://127.0.0.1:6379/7", "rabbitmq": "amqp://guest:guest@
 
 
 def broker_url(name):
-    """Return the address of this broker; skip if it, or Celery, is not here."""
+    """Return the URL of this broker; skip if it, or Celery, is not here."""
     if find_spec("celery") is None or find_spec("redis") is None:
         missing("Celery (requirements-celery.txt)")
     url = BROKERS[name]
@@ -32,9 +32,10 @@ def broker_url(name):
 class CeleryWorker:
     """`celery -A flasky worker` with this environment; everything that it prints is kept in `log`."""
 
-    def __init__(self, environment, *arguments):
+    def __init__(self, environment, *arguments, app="flasky"):
         # RabbitMQ locks the second of a name out, and another process of the tests may have one.
-        command = [*COMMAND, f"--hostname={uuid4()}@%h", "--loglevel=INFO", *arguments]
+        named = [f"--hostname={uuid4()}@%h", "--loglevel=INFO", *arguments]
+        command = [sys.executable, "-m", "celery", "-A", app, "worker", *named]
         environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "flasky.settings", **environment}
         self.log = []
         self.process = subprocess.Popen(

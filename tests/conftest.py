@@ -3,29 +3,70 @@ import ssl
 import threading
 import time
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 import trustme
 from django.core import mail
 from django.db import connection
+from hypothesis import settings as rules
 from playwright.sync_api import Error, sync_playwright
 
 from flasky.mail import transports
-from flasky.mail.compat import OUTBOX, mail_goes_to
+from flasky.mail.compat import HAS_MAILERS
+from flasky.mail.transports import smtp
 from tests.browser import FLAGS, another_host, chromium
 from tests.databases import drop_databases, end_sessions
 from tests.shell import close_shell
 from tests.smtp_server import SmtpServer
 
+ROOT = Path(__file__).parent
+# What takes longest, the longest first: whichever began last would be waited for alone.
+LONGEST = (
+    "drill/",
+    "mail/dispatchers/",
+    "journeys/test_journey.py",
+    "foreign/",
+    "journeys/",
+    "mail/test_djangos_own.py",
+    "test_settings.py",
+    "site/",
+    "docs/",
+)
+
+rules.register_profile("suite", deadline=None)  # a busy machine is no fault of the code
+rules.load_profile("suite")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: _turn(item.path.relative_to(ROOT).as_posix()))
+
+
+def _turn(path):
+    return next((turn for turn, beginning in enumerate(LONGEST) if path.startswith(beginning)), len(LONGEST))
+
 
 @pytest.fixture(autouse=True)
 def nothing_left_over():
-    """No test sees another's mail, kept connections or delivering threads."""
+    """No test sees another's mail, kept connections or delivering threads, nor what was learned of a server."""
     yield
     transports.close_kept()
+    forget_the_servers()
     mail.outbox = []
     left = [thread.name for thread in threading.enumerate() if thread.name.startswith("mail")]
     assert not left, f"threads outlived their test: {left}"
+
+
+def forget_the_servers():
+    """Another server may have the port of one that has gone."""
+    for learned in (
+        smtp._taking_announcements,
+        smtp._heard_one_by_one,
+        smtp._mails_per_connection,
+        smtp._most_recipients,
+    ):
+        learned.clear()
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -45,12 +86,16 @@ def django_db_setup(django_db_setup):
 @pytest.fixture(autouse=True)
 def mail_goes_through_the_outbox(settings):
     """Django's test runner puts locmem in its place, and tests would bypass it without a word."""
-    all_mail_goes_to(settings, OUTBOX)
+    all_mail_goes_to(settings, settings.OUTBOX)
 
 
 def all_mail_goes_to(settings, backend):
-    for name, value in mail_goes_to(backend).items():
-        setattr(settings, name, value)
+    if HAS_MAILERS:
+        # Django's tests have put locmem in the place of both.
+        behind = {"BACKEND": "flasky.mail.transports.backends.by_our_settings"}
+        settings.MAILERS = {"default": {"BACKEND": backend}, "transport": behind}
+    else:
+        settings.EMAIL_BACKEND = backend
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ _numbers = count(1)
 
 
 def new_database(folder):
-    """Return the address of a migrated database; a file is put into the folder. Copies are quicker than migrating."""
+    """Return the URL of a migrated database; a file is put into the folder. Copies are quicker than migrating."""
     source = _migrated()
     if SUITE.scheme == "sqlite":
         return f"sqlite:///{shutil.copy(source, folder / 'db.sqlite3')}"

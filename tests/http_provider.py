@@ -6,6 +6,9 @@ import socket
 import threading
 
 SILENCE, HANG_UP = "silence", "hang up"
+DRIP = "drip"  # one byte of an answer now and then, without end
+DEAF = "deaf"  # nothing is read of the request's body
+TLS_HANDSHAKE = b"\x16"
 
 
 def answer(status, body="", **headers):
@@ -17,9 +20,14 @@ def answer(status, body="", **headers):
 
 
 class HttpProvider:
-    """Give the `answers` one by one, then the last one again: bytes as they are, SILENCE, or HANG_UP without a word."""
+    """Give the `answers` one by one, then the last one again: bytes as they are, or one of the words above.
 
-    def __init__(self, *answers):
+    A function among them is asked with the header and the body of the request.
+    """
+
+    def __init__(self, *answers, tls_context=None):
+        self.tls_context = tls_context
+        self.connections = 0
         self.answers = list(answers)
         self.requests = []  # header and body of each
         self._leaving = threading.Event()
@@ -42,7 +50,8 @@ class HttpProvider:
 
     @property
     def url(self):
-        return f"http://127.0.0.1:{self._listener.getsockname()[1]}/"
+        port = self._listener.getsockname()[1]
+        return f"https://localhost:{port}/" if self.tls_context else f"http://127.0.0.1:{port}/"
 
     def bodies(self):
         return [json.loads(body) for _, body in self.requests]
@@ -56,18 +65,35 @@ class HttpProvider:
                 self._threads[-1].start()
 
     def _serve(self, connection):
-        with contextlib.suppress(OSError), connection:
-            connection.settimeout(20)
+        self.connections += 1
+        connection.settimeout(20)
+        with contextlib.suppress(OSError), connection, self._encrypted(connection) as connection:
             while request := self._request(connection):
                 self.requests.append(request)
                 said = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+                if callable(said):
+                    said = said(*request)
                 if said == SILENCE:
                     self._leaving.wait(20)
+                if said == DRIP:
+                    self._drip(connection)
                 if not isinstance(said, bytes):
                     return
                 connection.sendall(said)
                 if b"Content-Length" not in said or b"close" in said:
                     return
+
+    def _encrypted(self, connection):
+        if not self.tls_context:
+            return contextlib.nullcontext(connection)
+        encrypted = self.tls_context.wrap_socket(connection, server_side=True)
+        self._connections.append(encrypted)
+        return encrypted
+
+    def _drip(self, connection):
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\nX-Slow: ")
+        while not self._leaving.wait(0.1):
+            connection.sendall(b"x")
 
     def _request(self, connection):
         data = b""
@@ -75,6 +101,9 @@ class HttpProvider:
             if self._leaving.is_set() or not (piece := connection.recv(65536)):
                 return None
             data += piece
+            if data.startswith(TLS_HANDSHAKE):
+                connection.sendall(b"This is no TLS at all")
+                return None
         head, _, body = data.partition(b"\r\n\r\n")
         header = {
             name.strip().lower(): value.strip()
@@ -82,6 +111,9 @@ class HttpProvider:
         }
         if header.get("expect") == "100-continue":
             connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+        if self.answers[0] == DEAF:
+            self._leaving.wait(20)
+            return None
         while len(body) < int(header.get("content-length", 0)):
             body += connection.recv(65536)
         return header, body.decode()

@@ -13,10 +13,17 @@ from importlib.util import find_spec
 
 from tests.conftest import missing, wait_until
 
+_given = set()
+
 
 def free_port(host="127.0.0.1"):
+    """Return a port that nobody listens on, and another one each time: a server may need several before it starts."""
     with socket.create_server((host, 0)) as server:
-        return server.getsockname()[1]
+        port = server.getsockname()[1]
+    if port in _given:
+        return free_port(host)
+    _given.add(port)
+    return port
 
 
 def answers(host, port):

@@ -20,9 +20,10 @@ class Site:
         defaults = {
             "DJANGO_SETTINGS_MODULE": "flasky.settings",
             "ENV_FILE": os.devnull,
-            "SECRET_KEY": "for this test only",
+            "SECRET_KEY": "for this test only, and as long as a key that keeps people out",
             "ALLOWED_HOSTS": "127.0.0.1,localhost",
             "HTTPS": "False",
+            "FORM_MIN_SECONDS": "0",
             "FLASKY_ADMIN": "admin@example.com",
             "MAIL_DISPATCHER": "threads",
             "MAIL_TRANSPORT": "smtp",

@@ -33,6 +33,8 @@ class ScriptedRelay:
         self.script = script
         self.accepted = []
         self.accepted_at = []  # on the monotonic clock
+        self.contents = []  # of what was accepted, as it came, with doubled dots
+        self.heard = []  # command lines
         self.sessions = self.open = self.most_open = 0
         self._lock = threading.Lock()
         self._closing = threading.Event()
@@ -69,6 +71,7 @@ class ScriptedRelay:
         with self._lock:
             self.accepted.append(found[1].decode() if found else "")
             self.accepted_at.append(time.monotonic())
+            self.contents.append(content)
 
     def wait_for_the_end(self):
         self._closing.wait(60)
@@ -114,6 +117,7 @@ class _Session(socketserver.StreamRequestHandler):
         with contextlib.suppress(_HangUp, OSError):
             self.answer("connect", COMMANDS["connect"])
             while line := self.rfile.readline():
+                self.relay.heard.append(line.decode().rstrip())
                 verb = line.split()[0].decode("ascii", "replace").upper() if line.split() else ""
                 if verb == "QUIT":
                     self.count_out()  # before the answer: whoever has that may connect anew

@@ -12,9 +12,10 @@ for name in list(os.environ):
         del os.environ[name]
 os.environ.update(
     ENV_FILE=os.devnull,
-    SECRET_KEY="for the tests only",
+    SECRET_KEY="for the tests only, and as long as a key that keeps people out",
     DEBUG="False",
     HTTPS="False",
+    FORM_MIN_SECONDS="0",
     DATABASE_URL=DATABASE,
     FLASKY_ADMIN="admin@example.com",
     MAIL_TRANSPORT="locmem",

@@ -112,10 +112,10 @@ class SmtpServer:
         return "250 2.1.0 Sender ok"
 
     async def handle_RCPT(self, server, session, envelope, address, options):
-        if reply := self._scripted(address, server) or self._scripted("RCPT", server):
-            return reply
-        envelope.rcpt_tos.append(address)
-        return "250 2.1.5 Recipient ok"
+        reply = self._scripted(address, server) or self._scripted("RCPT", server) or "250 2.1.5 Recipient ok"
+        if reply.startswith("250"):
+            envelope.rcpt_tos.append(address)
+        return reply
 
     async def handle_DATA(self, server, session, envelope):
         with self._arrived:

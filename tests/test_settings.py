@@ -63,8 +63,8 @@ def test_the_defaults_are_those_of_the_contract(values):
         [],
         "[Flasky]",
         "Flasky Admin <flasky@example.com>",
-        "django.core.mail.backends.smtp.EmailBackend",
-        "flasky.mail.dispatchers.threads",
+        "smtp",
+        "threads",
         4,
         False,
         [],
@@ -104,18 +104,6 @@ def test_a_file_from_a_windows_editor_is_read(values):
 )
 def test_several_administrators_are_separated_by_commas(values, text, addresses):
     assert values("FLASKY_ADMIN", FLASKY_ADMIN=text) == [addresses]
-
-
-@pytest.mark.parametrize(
-    ("name", "path"),
-    [
-        ("console", "django.core.mail.backends.console.EmailBackend"),
-        ("mailgun", "anymail.backends.mailgun.EmailBackend"),
-        ("my.own.Backend", "my.own.Backend"),
-    ],
-)
-def test_a_transport_is_a_short_name_a_provider_or_a_path(values, name, path):
-    assert values("MAIL_TRANSPORT", MAIL_TRANSPORT=name) == [path]
 
 
 def test_anymails_settings_come_from_the_environment(values):

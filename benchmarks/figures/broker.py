@@ -8,7 +8,7 @@ from benchmarks.redis_server import Redis, RestartedRedis
 from benchmarks.server import Server
 
 NONE, THREADS, WELL = "dispatcher none", "dispatcher threads", "Celery, broker well"
-TROUBLED = ("Celery, broker refuses", "Celery, broker silent", "Celery, broker restarts")
+FAILING = ("Celery, broker refuses", "Celery, broker silent", "Celery, broker restarts")
 LIMIT = 1.25
 
 
@@ -19,12 +19,12 @@ def measure(database, scratch, rounds, quick):
         stack.callback(mail_server.stop)
         environments, restarted = subjects(database, scratch, mail_server, stack)
         samples = post(environments, scratch, rounds, seconds)
-        lost = {label: missing(environments[label], scratch, mail_server) for label in (WELL, *TROUBLED)}
+        lost = {label: missing(environments[label], scratch, mail_server) for label in (WELL, *FAILING)}
     p50, p95 = (posts.figure("broker", "POST of a new name", database, samples, percent) for percent in (50, 95))
     for figure, percent in ((p50, 50), (p95, 95)):
         posts.compare(figure, samples, percent, THREADS, NONE, None)
         posts.compare(figure, samples, percent, WELL, NONE, LIMIT)
-        for label in TROUBLED:
+        for label in FAILING:
             posts.compare(figure, samples, percent, label, NONE, LIMIT)
             posts.compare(figure, samples, percent, label, WELL, LIMIT)
     p95.check("mails that were not delivered afterwards", list(lost.values()), 0, value=sum(lost.values()), unit="")
@@ -43,7 +43,7 @@ def subjects(database, scratch, mail_server, stack):
     well, restarted = kept(Redis(scratch)), kept(RestartedRedis(scratch))
     brokers = (well, kept(relay.Down()), kept(relay.Silent()), restarted)
     dispatchers = {NONE: {"MAIL_DISPATCHER": "none"}, THREADS: {"MAIL_DISPATCHER": "threads"}}
-    for label, broker in zip((WELL, *TROUBLED), brokers, strict=True):
+    for label, broker in zip((WELL, *FAILING), brokers, strict=True):
         url = f"redis://127.0.0.1:{broker.port}/0"
         dispatchers[label] = {"MAIL_DISPATCHER": "celery", "CELERY_BROKER_URL": url}
     environments = {

@@ -14,7 +14,7 @@ LIMIT = 300  # ms
 SLOW = 20  # ms, of a query whose plan is noted
 TIMES = 3  # requests of each page in a round
 
-LIST = "/admin/mail/outboxmessage/"
+LIST = "/admin/flasky_mail/outboxmessage/"
 TABS = ("queued", "later", "sending", "sent", "failed", "held", "cancelled", "duplicates")
 PAGES = {
     "the list": LIST,
@@ -30,9 +30,9 @@ PAGES = {
     "word of one old subject": f"{LIST}?q=zanzibar",
     "the same, one window back": f"{LIST}?q=zanzibar&before={{window}}",
     "the same, where it is": f"{LIST}?q=zanzibar&before={{found}}",
-    "event": f"{LIST}?event=mail/welcome",
-    "rare event": f"{LIST}?event=mail/reminder",
-    "door": f"{LIST}?door=admin",
+    "kind": f"{LIST}?kind=mail/welcome",
+    "rare kind": f"{LIST}?kind=mail/reminder",
+    "source": f"{LIST}?source=admin",
     "sent, Message-ID": f"{LIST}?tab=sent&q={{message_id}}",
     "cause of 20,000": f"{LIST}?cause=accounts.user:1",
     "sent, cause of one": f"{LIST}?tab=sent&cause={{cause}}",
@@ -43,11 +43,11 @@ PAGES = {
     "day": f"{LIST}?time={{day}}",
     "hour": f"{LIST}?time={{hour}}",
     "sent, word, 7 days": f"{LIST}?tab=sent&q=welcome&time=7d",
-    "sent, event, hour": f"{LIST}?tab=sent&event=mail/welcome&time={{hour}}",
+    "sent, kind, hour": f"{LIST}?tab=sent&kind=mail/welcome&time={{hour}}",
     "failed, word": f"{LIST}?tab=failed&q=welcome",
     "failed, address": f"{LIST}?tab=failed&q=admin@example.com",
-    "address, event, 24 hours": f"{LIST}?q=admin@example.com&event=mail/welcome&time=24h",
-    "cause, sent, event": f"{LIST}?cause=accounts.user:1&tab=sent&event=mail/welcome",
+    "address, kind, 24 hours": f"{LIST}?q=admin@example.com&kind=mail/welcome&time=24h",
+    "cause, sent, kind": f"{LIST}?cause=accounts.user:1&tab=sent&kind=mail/welcome",
     "charts": f"{LIST}charts/",
     "admin's first page": "/admin/",
     "message": f"{LIST}{{pk}}/change/",
@@ -66,51 +66,51 @@ def measure(database, scratch, rounds, quick):
         stack.callback(archive.stop)
         filled = archive.ask("fill", 3600, count=count)
         example = archive.ask("example")
-        addresses = {label: address.format(**example) for label, address in PAGES.items()}
+        urls = {label: url.format(**example) for label, url in PAGES.items()}
         servers = [Server(scratch, environment | {"DEBUG": debug}) for debug in ("False", "True")]
         for server in servers:
             stack.callback(server.stop)
-        ports = {label: servers[address.startswith("/mailbox/")].port for label, address in PAGES.items()}
+        ports = {label: servers[url.startswith("/mailbox/")].port for label, url in PAGES.items()}
         for number in range(rounds + 1):
-            for label, address in addresses.items():
-                times = [milliseconds(ports[label], address, example["cookie"]) for _ in range(TIMES)]
+            for label, url in urls.items():
+                times = [milliseconds(ports[label], url, example["cookie"]) for _ in range(TIMES)]
                 if number:  # the first round is for warming up
                     pages.add(label, percentile(times, 50))
                     samples[label] += times
                 else:
                     first.add(label, times[0])
-        pages.notes += slow_queries(archive, addresses)
+        pages.notes += slow_queries(archive, urls)
     for label, times in samples.items():
         pages.check(f"{label}, p95", times, LIMIT, value=percentile(times, 95), unit="ms")
     pages.notes.append(f"{rounds * TIMES} requests each; filled in {filled['seconds']:.0f} s")
     return [pages, first]
 
 
-def milliseconds(port, address, cookie):
+def milliseconds(port, url, cookie):
     """Return the time from connecting to the end of the page."""
     started = time.perf_counter()
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
     try:
-        connection.request("GET", address, headers={"Cookie": f"sessionid={cookie}"})
+        connection.request("GET", url, headers={"Cookie": f"sessionid={cookie}"})
         response = connection.getresponse()
         response.read()
     finally:
         connection.close()
-    assert response.status == 200, f"{address} was answered with {response.status}"
+    assert response.status == 200, f"{url} was answered with {response.status}"
     return 1000 * (time.perf_counter() - started)
 
 
-def slow_queries(archive, addresses):
+def slow_queries(archive, urls):
     """Return a line for each query that takes long, and how the database finds its rows."""
     lines = {}
-    for label, address in addresses.items():
-        for took, sql, plan in archive.ask("slow_queries", 120, address=address, milliseconds=SLOW)["slow"]:
+    for label, url in urls.items():
+        for took, sql, plan in archive.ask("slow_queries", 120, url=url, milliseconds=SLOW)["slow"]:
             query = shortened(sql)
             lines.setdefault(query, [f"Query of {took:.0f} ms ({label}): {query}", *(f"  {line}" for line in plan)])
     return [line for those in lines.values() for line in those]
 
 
 def shortened(sql):
-    sql = re.sub(r'"?mail_outboxmessage"?\.', "", sql)
+    sql = re.sub(r'"?flasky_mail_outboxmessage"?\.', "", sql)
     sql = re.sub(r"(\w+, |\"\w+\", ){3,}", "… ", sql)
     return re.sub(r"(%s, ){3,}", "…, ", sql)

@@ -9,7 +9,7 @@ from benchmarks.child import ROOT, Missing
 from benchmarks.server import FLASK_APP, Server
 
 OFF, INSTANT = "Flasky, no notification", "Flasky, relay instant"
-TROUBLED = ("Flasky, relay takes 2 s a mail", "Flasky, relay never answers", "Flasky, relay down")
+FAILING = ("Flasky, relay takes 2 s a mail", "Flasky, relay never answers", "Flasky, relay down")
 
 
 def measure(database, scratch, rounds, quick):
@@ -19,7 +19,7 @@ def measure(database, scratch, rounds, quick):
     p50, p95 = (posts.figure("request", "POST of a new name", database, samples, percent) for percent in (50, 95))
     posts.compare(p50, samples, 50, INSTANT, OFF, None)
     posts.compare(p95, samples, 95, INSTANT, OFF, 1.25)
-    for label in TROUBLED:
+    for label in FAILING:
         posts.compare(p95, samples, 95, label, INSTANT, 1.10)
     for label in ("Flask 6a, relay instant", "Flask 6b, relay instant"):
         posts.compare(p95, samples, 95, label, INSTANT, None)
@@ -37,7 +37,7 @@ def start_servers(database, scratch, stack):
     instant, slow = kept(relay.loopback(scratch)), kept(relay.OwnServer(scratch, delay=2))
     relays = (instant, slow, kept(relay.Silent()), kept(relay.Down()))
     variants = [(OFF, instant, {"FLASKY_ADMIN": ""})]
-    variants += [(label, server, {}) for label, server in zip((INSTANT, *TROUBLED), relays, strict=True)]
+    variants += [(label, server, {}) for label, server in zip((INSTANT, *FAILING), relays, strict=True)]
     servers = {}
     for label, server, others in variants:
         environment = databases.settings(database.new(), server, MAIL_DISPATCHER="threads", **NOTIFY | others)

@@ -15,7 +15,7 @@ from django.test import Client, override_settings
 
 from benchmarks import mails
 from flasky.mail import send_email
-from flasky.mail.models import Attempt, FurtherRecipient, OutboxMessage, State, Tally
+from flasky.mail.models import Attempt, FurtherRecipient, HourlyCount, OutboxMessage, State
 from flasky.mail.web.search import SPAN
 
 PERSON = "Looker"
@@ -29,11 +29,11 @@ REPLIES = {
     State.FAILED: "550 5.1.1 <{:X}>: Recipient address rejected: User unknown",
     State.QUEUED: "451 4.7.1 Greylisted {:X}, please try again later",
 }
-# event, subject, door, in a thousand
+# kind, subject, source, in a thousand
 KINDS = (
-    ("mail/new_user", "[Flasky] New User", "form", 700),
-    ("mail/welcome", "[Flasky] Welcome to Flasky", "form", 250),
-    ("", "[Flasky] ERROR (EXTERNAL IP): Internal Server Error: /", "other", 48),
+    ("mail/new_user", "[Flasky] New User", "index", 700),
+    ("mail/welcome", "[Flasky] Welcome to Flasky", "index", 250),
+    ("", "[Flasky] ERROR (EXTERNAL IP): Internal Server Error: /", "", 48),
     ("mail/reminder", "[Flasky] Your weekly summary", "admin", 2),
 )
 
@@ -55,7 +55,7 @@ def fill(count):
             insert(OutboxMessage, [message for message, _, _ in batch])
             insert(Attempt, [attempt for _, attempt, _ in batch])
             insert(FurtherRecipient, [one for _, _, further in batch for one in further])
-    insert(Tally, archive.tallies())
+    insert(HourlyCount, archive.hourly_counts())
     settle()
     return {"seconds_to_fill": time.perf_counter() - started_at}
 
@@ -65,28 +65,28 @@ class Archive:
         self.original, self.count = original, count
         self.now = datetime.now(timezone.utc)
         self.chance = random.Random(5)
-        self.fates = dict(self._fates())
+        self.ends = dict(self._ends())
         self.ended = Counter()
 
-    def _fates(self):
+    def _ends(self):
         """Yield the numbers of those that were not simply sent; what waits is of the last days."""
-        for fate, in_a_million in IN_A_MILLION.items():
-            first = self.count * 9 // 10 if fate in (State.QUEUED, State.HELD) else 1
+        for end, in_a_million in IN_A_MILLION.items():
+            first = self.count * 9 // 10 if end in (State.QUEUED, State.HELD) else 1
             some = max(5, in_a_million * self.count // 1_000_000)
-            yield from ((number, fate) for number in self.chance.sample(range(first, self.count), some))
+            yield from ((number, end) for number in self.chance.sample(range(first, self.count), some))
 
     def rows(self):
         """Yield each message with its attempt and its further recipients, in the order in which they came."""
         return (self._rows(number) for number in range(1, self.count + 1))
 
     def _rows(self, number):
-        fate = self.fates.get(number, State.SENT)
-        state = State.SENT if fate == DUPLICATE else fate
+        end = self.ends.get(number, State.SENT)
+        state = State.SENT if end == DUPLICATE else end
         reply = REPLIES.get(state, "").format(number)
         stored_at = self.now - timedelta(days=DAYS) * (self.count - number + self.chance.random()) / self.count
         tried_at = stored_at + timedelta(seconds=self.chance.random())
         recipients = list(self._recipients(number, state))
-        [(event, subject, door, _)] = self.chance.choices(KINDS, [kind[-1] for kind in KINDS])
+        [(kind, subject, source, _)] = self.chance.choices(KINDS, [kind[-1] for kind in KINDS])
         message_id = f"<{number}.{self.chance.randrange(10**15)}@web-1.example.com>"
         ended = state in (State.SENT, State.FAILED)
         if ended:
@@ -105,7 +105,7 @@ class Archive:
             "unknown_ends": 0,
             "attempt_count": int(bool(reply)),
             "last_reply": reply,
-            "possible_duplicate": fate == DUPLICATE,
+            "possible_duplicate": end == DUPLICATE,
             "message_id": message_id,
             "from_header": self.original.from_header,
             "subject": f"{subject} zanzibar" if number == self.count // 2 else subject,
@@ -119,10 +119,10 @@ class Archive:
             "content": self._content(message_id, recipients, subject),
             "provider_options": "{}",
             "first_recipient": recipients[0],
-            "event": event,
+            "kind": kind,
             "cause": self._cause(),
-            "door": door,
-            "person": "",
+            "source": source,
+            "actor": "",
             "request_id": "",
         }
         further = [{"message_id": number, "address": each, "created_at": stored_at} for each in recipients[1:]]
@@ -130,12 +130,12 @@ class Archive:
             "message_id": number,
             "started_at": tried_at,
             "seconds": 0.1,
-            "outcome": {State.FAILED: "refused", State.QUEUED: "refused for now"}.get(state, "accepted"),
+            "outcome": {State.FAILED: "refused", State.QUEUED: "postponed"}.get(state, "accepted"),
             "reply": reply,
             "server": "mail.example.com:25",
             "secured": True,
             "logged_in": False,
-            "worker": "web-1 4711 deliverer-2",
+            "worker": "web-1 4711 mail_2",
             "claim_token": None,
         }
         return message, attempt, further
@@ -170,7 +170,7 @@ class Archive:
             content = content.replace(old.encode(), new.encode(), 1)
         return content
 
-    def tallies(self):
+    def hourly_counts(self):
         """Return the counts in four rows an hour, as four processes would have written them."""
         return [
             {"hour": hour, "slot": slot}
@@ -209,7 +209,7 @@ def settle():
 
 
 def example():
-    """Return what the addresses of pages name, and the cookie of a person who may see them."""
+    """Return what the URLs of pages name, and the cookie of a person who may see them."""
     newest = OutboxMessage.objects.order_by("-pk")
     recent = newest.filter(state=State.SENT, first_recipient__startswith="ann.").first()
     zanzibar = newest.get(pk=newest.first().pk // 2)
@@ -236,7 +236,7 @@ def visitor():
 
 
 @override_settings(DEBUG=True)
-def slow_queries(address, milliseconds):
+def slow_queries(url, milliseconds):
     """Return the queries of a page that take longer, with their times in ms and the lines of their plans."""
     noted = []
 
@@ -246,7 +246,7 @@ def slow_queries(address, milliseconds):
 
     client = visitor()
     with connection.execute_wrapper(note):
-        client.get(address)
+        client.get(url)
     timed = [(duration(*query), *query) for query in noted]
     return {"slow": [(took, sql, plan(sql, params)) for took, sql, params in timed if took > milliseconds]}
 

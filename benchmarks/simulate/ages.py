@@ -4,7 +4,7 @@ from bisect import bisect_right
 from itertools import accumulate, islice
 from operator import attrgetter
 
-NORMAL = 5  # s; what has waited longer has met some trouble
+NORMAL = 5  # s; what has waited longer has met some outage
 
 
 def ages(world, moments):
@@ -30,13 +30,13 @@ def peak(world):
 
 
 def seconds_to_normal(world, scenario):
-    """Return how long after the trouble's end the last message left that had waited longer than is normal."""
+    """Return how long after the outage's end the last message left that had waited longer than is normal."""
     late = [each.finished_at for each in world.messages if each.finished_at - each.stored_at > NORMAL]
-    return max(0.0, max(late, default=0.0) - scenario.trouble_ends)
+    return max(0.0, max(late, default=0.0) - scenario.outage_ends)
 
 
 def moments_of_interest(world, scenario, number):
     """Return moments from the start until all is normal again, and a little longer."""
-    end = scenario.trouble_ends + seconds_to_normal(world, scenario)
+    end = scenario.outage_ends + seconds_to_normal(world, scenario)
     span = min(1.1 * end, world.now) if end else world.now
     return [span * step / number for step in range(number + 1)]

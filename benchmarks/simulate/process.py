@@ -5,9 +5,8 @@ import math
 import random
 from collections import deque
 
-from django.conf import settings
-
 from benchmarks.simulate.scenarios import NEVER
+from flasky.mail.conf import conf
 from flasky.mail.delivery import engine, worker
 from flasky.mail.transports import base
 
@@ -21,10 +20,10 @@ class Process:
         self.free_at = 0.0
         self.kept = []
         self.next_look, self.tidy_at = NEVER, 0.0
-        self.in_trouble, self.pause, self.probe_at = False, 0.0, 0.0
+        self.in_outage, self.pause, self.probe_at = False, 0.0, 0.0
 
     def wake(self):
-        self.look_at(self.world.now + worker.BREATH)
+        self.look_at(self.world.now + worker.YIELD)
 
     def look_at(self, moment):
         if moment < self.next_look:
@@ -37,7 +36,7 @@ class Process:
             return  # it came earlier, because of a wake-up
         self.next_look, world = NEVER, self.world
         if world.now >= self.tidy_at:
-            self.tidy_at = world.now + settings.MAIL_SWEEP_INTERVAL
+            self.tidy_at = world.now + conf.MAIL_SWEEP_INTERVAL
             self.hang_up_idle()
         free = self.free_threads()
         world.look()
@@ -52,27 +51,27 @@ class Process:
         self.kept = fresh
 
     def free_threads(self):
-        if self.in_trouble:
+        if self.in_outage:
             return int(self.busy == 0 and self.world.now >= self.probe_at)
         return self.world.threads - self.busy
 
     def seconds_to_next_look(self, free):
         world, until = self.world, self.tidy_at
-        if self.in_trouble and self.probe_at > world.now:
+        if self.in_outage and self.probe_at > world.now:
             until = min(until, self.probe_at)
         elif free and world.later and len(world.due) <= free:  # it looks no further than at so many
             until = min(until, world.later[0][0])
         return until - world.now
 
-    def note_trouble(self):
-        self.in_trouble = True
+    def note_outage(self):
+        self.in_outage = True
         if self.world.now >= self.probe_at:
             self.pause = min(max(worker.FIRST_PAUSE, self.pause * 2), worker.LONGEST_PAUSE)
             self.probe_at = self.world.now + self.pause * random.uniform(0.8, 1.2)
 
     def note_recovery(self):
-        if self.in_trouble and self.world.now >= self.probe_at:
-            self.in_trouble, self.pause = False, 0.0
+        if self.in_outage and self.world.now >= self.probe_at:
+            self.in_outage, self.pause = False, 0.0
             self.wake()
 
 
@@ -106,9 +105,9 @@ class Job:
                 self.connection = kept.pop()
         if self.connection is None:
             self.connection = Connection(self.world.now)
-            self.connect(self.world.now, self.take_share)
+            self.connect(self.world.now, self.take_batch)
         else:
-            self.take_share()
+            self.take_batch()
 
     def connect(self, now, then):
         round_trip = self.relay.round_trip
@@ -126,10 +125,10 @@ class Job:
         self.world.refused_connections += 1
         for number, (next_attempt_at, key) in enumerate(self.claim):
             heapq.heappush(self.world.due, (next_attempt_at if number else self.world.now, key))
-        self.process.note_trouble()
+        self.process.note_outage()
         self.end()
 
-    def take_share(self):
+    def take_batch(self):
         world = self.world
         world.look()
         limit = share(self.connection.pace, len(world.due), world.threads)
@@ -166,7 +165,7 @@ class Job:
             self.send(recorded_at)
         else:
             self.connection.pace = (recorded_at - self.started) / self.claimed
-            self.world.at(recorded_at, self.take_share)
+            self.world.at(recorded_at, self.take_batch)
 
     def end(self):
         self.process.busy -= 1

@@ -20,7 +20,7 @@ def report(name, scenario, world):
     print(f"from stored to the relay's last word: p50 {p50}, p99 {p99}, longest {longest}")
     print(f"peak backlog {peak(world):,}, connections refused {world.refused_connections:,}")
     if (late := seconds_to_normal(world, scenario)) and not scenario.relay.greylisted:
-        print(f"{duration(late)} after the trouble's end nobody waits for more than {NORMAL} s")
+        print(f"{duration(late)} after the outage's end nobody waits for more than {NORMAL} s")
     print("\n| time | waiting | age p50 | p99 | max |\n|---|---|---|---|---|")
     moments = moments_of_interest(world, scenario, ROWS)[1:]
     for moment, waiting in zip(moments, ages(world, moments), strict=True):

@@ -37,7 +37,7 @@ class Scenario:
     waiting: int = 0  # messages at the start
 
     @property
-    def trouble_ends(self):
+    def outage_ends(self):
         return max((end for end in (self.relay.outage[1], self.relay.slow[1], self.burst[1]) if end < NEVER), default=0)
 
 

@@ -99,11 +99,11 @@ class World:
             return
         queued_at = date(message.stored_at)
         row = SimpleNamespace(outcomes={}, recipients=["to"], queued_at=queued_at, next_attempt_at=queued_at)
-        fate = outcomes.next_state(row, {"to": GREYLISTED}, 0, date(self.now))
-        if fate["state"] == State.QUEUED:
-            heapq.heappush(self.later, ((fate["next_attempt_at"] - MIDNIGHT).total_seconds(), key))
+        changes = outcomes.next_state(row, {"to": GREYLISTED}, 0, date(self.now))
+        if changes["state"] == State.QUEUED:
+            heapq.heappush(self.later, ((changes["next_attempt_at"] - MIDNIGHT).total_seconds(), key))
         else:
-            self.finish(message, State(fate["state"]))
+            self.finish(message, State(changes["state"]))
 
     def finish(self, message, state):
         message.state, message.finished_at = state, self.now

@@ -1,4 +1,4 @@
-"""When a database takes no connection, one thread finds out, and the others do not wait with it.
+"""Let one thread find out whether a database takes connections again, so that the others do not wait with it.
 
 Without this, each request that needs the database holds its thread until its own attempt times out, and a few of them
 hold the whole process: pages that need no database wait for a thread.
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-PATIENCE = 1  # s that others wait for the first who tries
+OTHERS_WAIT = 1  # s that others wait for the first who tries
 PAUSE = 1  # s after an attempt that failed, in which nobody tries
 TRUST = (
     0.2  # s after an attempt that succeeded, in which nobody waits for another's: a busy process goes on in parallel
@@ -62,7 +62,7 @@ class Gate:
         return oldest is not None and oldest > self._succeeded_at and now >= self._succeeded_at + TRUST
 
     def _give_up_at(self) -> float:
-        return LONG_AGO if self._is_away else min(self._attempts) + PATIENCE
+        return LONG_AGO if self._is_away else min(self._attempts) + OTHERS_WAIT
 
     def _leave(self, began: float, succeeded: bool) -> None:
         with self._changed:

@@ -1,3 +1,5 @@
+"""Register the drill with Django."""
+
 from django.apps import AppConfig
 
 

@@ -1,4 +1,4 @@
-"""A queue of the drill's own on the broker: the project's workers must not hear of it. It goes by itself."""
+"""Give the drill a queue of its own on the broker, which goes by itself: no other worker must hear of it."""
 
 from kombu import Queue
 
@@ -10,3 +10,4 @@ EXPIRES = 60  # s after its last user
 def use(name: str) -> None:
     app.conf.task_default_queue = name
     app.conf.task_queues = [Queue(name, expires=EXPIRES)]
+    app.conf.task_routes = {}

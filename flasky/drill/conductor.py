@@ -13,15 +13,16 @@ from importlib import import_module
 
 from django.conf import settings
 from django.core.mail import EmailMultiAlternatives
-from django.db import connection, transaction
+from django.db import transaction
 
 from flasky.drill.crash_points import POINTS
-from flasky.drill.relay import Relay
+from flasky.drill.relay import FaultyRelay
+from flasky.drill.scratch import outbox_connection
 from flasky.mail import dispatchers
-from flasky.mail.models import FINISHED, OutboxMessage, State
+from flasky.mail.models import OutboxMessage, State
+from flasky.mail.runtime.identity import before_threads
 
 VICTIM = "import django; django.setup(); from flasky.drill.victim import main; main()"
-SETTLED = (*FINISHED, State.HELD)
 UNHARMED = ""
 STOP_TIMEOUT = 5  # s
 NAMED = 4  # messages of a dead worker in its line
@@ -54,7 +55,7 @@ class Kill:
 
 
 class Conductor:
-    def __init__(self, plan: Plan, relay: Relay, show: Callable[..., None]) -> None:
+    def __init__(self, plan: Plan, relay: FaultyRelay, show: Callable[..., None]) -> None:
         self.plan, self.relay, self.show = plan, relay, show
         self.dice = random.Random(plan.seed)
         self.labels = [list(POINTS)[number % len(POINTS)] for number in range(plan.kills)]
@@ -100,7 +101,7 @@ class Conductor:
         return (
             len(self.kills) == self.plan.kills
             and len(self.stored) >= self.plan.messages
-            and not OutboxMessage.objects.exclude(state__in=SETTLED).exists()
+            and not OutboxMessage.objects.unfinished().exists()
         )
 
     def store_messages(self) -> None:
@@ -108,7 +109,7 @@ class Conductor:
         batch = self.plan.workers * self.plan.threads
         enough = len(self.kills) == self.plan.kills and len(self.stored) >= self.plan.messages
         if not enough and OutboxMessage.objects.due().count() < 2 * batch:
-            with transaction.atomic():
+            with transaction.atomic(using=outbox_connection().alias):
                 for _ in range(batch):
                     self.store_message()
 
@@ -125,14 +126,13 @@ class Conductor:
             self.workers[self.start_worker(label)] = label
 
     def start_worker(self, label: str) -> "subprocess.Popen[bytes]":
-        plan, database = self.plan, connection.settings_dict["NAME"]
+        plan, database = self.plan, outbox_connection().settings_dict["NAME"]
         arguments = [database, self.relay.port, plan.threads, label, self.dice.randint(1, 3), plan.verbosity]
         arguments += [plan.dispatcher, self.queue]
         return subprocess.Popen(  # noqa: S603 (nothing here comes from outside)
-            [sys.executable, "-c", VICTIM, *map(str, arguments)],
+            [sys.executable, "-c", VICTIM.format(sys.path), *map(str, arguments)],
             stdin=subprocess.PIPE,
             stdout=None if plan.verbosity > 1 else subprocess.DEVNULL,
-            cwd=settings.BASE_DIR,
             start_new_session=True,  # Ctrl-C is for the drill, which then closes the pipe
         )
 
@@ -147,7 +147,7 @@ class Conductor:
                 self.note_kill(Kill(process.pid, label, self.messages_of(process.pid)))
 
     def messages_of(self, pid: int) -> list[int]:
-        claimed = OutboxMessage.objects.filter(state=State.SENDING, claimed_by__contains=f" {pid} ")
+        claimed = OutboxMessage.objects.filter(state=State.SENDING, claimed_by__startswith=before_threads(pid))
         return list(claimed.values_list("pk", flat=True))
 
     def note_kill(self, kill: Kill) -> None:
@@ -164,9 +164,9 @@ class Conductor:
 
     def note_recoveries(self) -> None:
         """Look whose messages have all been claimed by somebody else since, or have come to an end."""
-        holders = dict(OutboxMessage.objects.exclude(state__in=SETTLED).values_list("pk", "claimed_by"))
+        holders = dict(OutboxMessage.objects.unfinished().values_list("pk", "claimed_by"))
         for kill in self.kills:
-            orphans = [pk for pk in kill.messages if f" {kill.pid} " in holders.get(pk, "")]
+            orphans = [pk for pk in kill.messages if holders.get(pk, "").startswith(before_threads(kill.pid))]
             if kill.messages and not orphans and kill.recovered_after is None:
                 kill.recovered_after = time.monotonic() - kill.at
 

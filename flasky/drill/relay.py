@@ -1,4 +1,4 @@
-"""A small SMTP relay (RFC 5321) on loopback that counts what it accepts and makes trouble on the way."""
+"""Serve SMTP (RFC 5321) on loopback as a small relay that counts what it accepts and fails on the way as told."""
 
 import random
 import socketserver
@@ -19,7 +19,7 @@ class Fault(Enum):
 
 
 ANY = tuple(Fault)
-POINTS = {  # where which faults are possible; a verb stands for the moment before its reply
+FAULTS_AT = {  # where which faults are possible; a verb stands for the moment before its reply
     **dict.fromkeys(("EHLO", "MAIL", "RCPT", "DATA", "RSET"), ANY),
     "CONTENT": (Fault.DROP, Fault.DELAY),  # in the middle of it
     "DOT": ANY,  # all content has come, nothing is accepted
@@ -40,7 +40,7 @@ REPLIES = {
 
 def random_faults(seed: int) -> Callable[[str], Fault | None]:
     dice = random.Random(seed)
-    return lambda point: dice.choice(POINTS.get(point, ANY)) if dice.random() < RATE else None
+    return lambda point: dice.choice(FAULTS_AT.get(point, ANY)) if dice.random() < RATE else None
 
 
 def hang_up_after_each_mail(point: str) -> Fault | None:
@@ -48,7 +48,7 @@ def hang_up_after_each_mail(point: str) -> Fault | None:
     return Fault.DROP if point == "ACCEPTED" else None
 
 
-class Relay(socketserver.ThreadingTCPServer):
+class FaultyRelay(socketserver.ThreadingTCPServer):
     """Accept mail on a free port; `fault_at(point)` says what goes wrong there, if anything."""
 
     daemon_threads = True
@@ -71,7 +71,7 @@ class Relay(socketserver.ThreadingTCPServer):
 
 
 @contextmanager
-def running(relay: Relay) -> Iterator[Relay]:
+def running(relay: FaultyRelay) -> Iterator[FaultyRelay]:
     with relay:
         threading.Thread(target=relay.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
         try:
@@ -85,7 +85,7 @@ class HangUp(Exception):
 
 
 class Dialogue(socketserver.StreamRequestHandler):
-    server: Relay
+    server: FaultyRelay
 
     def handle(self) -> None:
         self.has_sender = self.has_recipient = False

@@ -1,4 +1,4 @@
-"""What the drill has found out, in figures and in a verdict."""
+"""Report what the drill has found out, in numbers and in a verdict."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -26,8 +26,8 @@ class Report:
     @cached_property
     def lost(self) -> list[str]:
         rows = {message.pk: message for message in self.messages}
-        fates = {pk: self._loss(rows.get(pk), message_id) for pk, message_id in self.stored.items()}
-        return [f"Message {pk} ({self.stored[pk]}) {fate}." for pk, fate in fates.items() if fate]
+        losses = {pk: self._loss(rows.get(pk), message_id) for pk, message_id in self.stored.items()}
+        return [f"Message {pk} ({self.stored[pk]}) {loss}." for pk, loss in losses.items() if loss]
 
     def _loss(self, message: OutboxMessage | None, message_id: str) -> str:
         if message is None:

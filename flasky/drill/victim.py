@@ -1,4 +1,4 @@
-"""A process that delivers the drill's mail, in the way that was asked for, until it comes to where it has to die."""
+"""Deliver the drill's mail in a process of its own, until it comes to where it has to die."""
 
 import logging
 import os
@@ -9,9 +9,9 @@ from importlib import import_module
 
 from django.conf import settings
 from django.core.management import call_command
-from django.db import connection
 
 from flasky.drill.crash_points import POINTS, die_at, kill_on_pass
+from flasky.drill.scratch import outbox_connection
 from flasky.mail import dispatchers
 from flasky.mail.delivery import retries, worker
 from flasky.mail.dispatchers import threads
@@ -22,7 +22,7 @@ BETWEEN_REQUESTS = 0.05  # s
 
 def main() -> None:
     database, port, thread_count, label, number, verbosity, dispatcher, queue = sys.argv[1:]
-    connection.settings_dict["NAME"] = database
+    outbox_connection().settings_dict["NAME"] = database
     talk_to_the_drill(int(port), int(thread_count))
     make_haste()
     if int(verbosity) < 2:
@@ -54,8 +54,8 @@ def deliver_inline(queue: str) -> None:
 
 
 def work_for_celery(queue: str) -> None:
-    app = import_module("flasky.celery").app
     import_module("flasky.drill.celery_queue").use(queue)
+    app = import_module("flasky.mail.dispatchers.celery").app
     terminate_at_the_end()
     quiet = ["--loglevel=CRITICAL", "--without-gossip", "--without-mingle", "--without-heartbeat"]
     app.worker_main(["worker", "--pool=solo", f"--hostname=drill-{os.getpid()}@%h", *quiet])

@@ -1,3 +1,5 @@
+"""Register the reports of faults with Django."""
+
 from django.apps import AppConfig
 
 

@@ -1,4 +1,4 @@
-"""The log's handler that tells the administrators of errors by mail."""
+"""Handle the log's errors by mail to the administrators."""
 
 import logging
 import threading
@@ -14,6 +14,7 @@ from flasky.faults.identity import identify
 from flasky.faults.probes import is_about_a_probe
 from flasky.faults.secrets import hide
 from flasky.faults.telling import tell
+from flasky.mail.wire.forbidden import visible
 
 logger = logging.getLogger(__name__)  # not below "django": what fails here is not mailed in its turn
 
@@ -46,4 +47,4 @@ class ErrorMailHandler(AdminEmailHandler):
             self._here.is_telling = False
 
     def send_mail(self, subject: Any, message: Any, *args: Any, **options: Any) -> None:
-        mail_admins(hide(subject)[:MAX_SUBJECT], hide(message))
+        mail_admins(visible(hide(subject))[:MAX_SUBJECT], visible(hide(message)))

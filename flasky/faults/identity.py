@@ -1,4 +1,4 @@
-"""Which fault it is that an error's line in the log tells of: what a person would call the same."""
+"""Tell which fault a line of the log is about: what a person would call the same."""
 
 import re
 from hashlib import sha256
@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from django.conf import settings
 
 from flasky.faults.secrets import hide
+from flasky.mail.wire.forbidden import visible
 
 MAX_TITLE = 200  # characters
 PACKAGES = "site-packages"
@@ -31,7 +32,7 @@ def identify(record: LogRecord) -> Identity:
     parts = _of_error(error) if error is not None else _of_line(record)
     route = _route(getattr(record, "request", None))
     title = " ".join([*parts, f"(route {route!r})"] if route is not None else parts)
-    return Identity(sha256(repr((parts, route)).encode()).hexdigest(), hide(title)[:MAX_TITLE])
+    return Identity(sha256(ascii((parts, route)).encode()).hexdigest(), visible(hide(title))[:MAX_TITLE])
 
 
 def _of_error(error: BaseException) -> list[str]:

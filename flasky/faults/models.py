@@ -1,3 +1,5 @@
+"""Store which faults were told of lately, and how often each has happened since."""
+
 from datetime import datetime, timedelta, timezone
 
 from django.conf import settings

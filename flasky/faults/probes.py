@@ -1,4 +1,4 @@
-"""Who probes the site is told by the answer what is wrong, again and again. No mail repeats it."""
+"""Recognise the requests of probes, whose answer says what is wrong again and again: no mail repeats it."""
 
 from collections.abc import Callable
 from contextvars import ContextVar

@@ -1,4 +1,4 @@
-"""What a failure's report tells, on the debug page and in a mail: nothing secret, and nothing that it has to ask for.
+"""Report a failure, on the debug page and in a mail: nothing secret, and nothing that it has to ask for.
 
 Django's own prints what it finds. The repr of a QuerySet or of a lazy user asks the database, which may be what is
 away; and a setting, a cookie or a typed password stays for as long as the mail does.

@@ -1,4 +1,4 @@
-"""The values of settings that no report may repeat, wherever an error has put them."""
+"""Hide the values of settings that no report may repeat, wherever an error has put them."""
 
 import json
 import re

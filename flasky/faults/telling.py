@@ -1,4 +1,4 @@
-"""One mail for each fault and hour, and one that says how often it has happened since.
+"""Send one mail for each fault and hour, and one that says how often it has happened since.
 
 The first mail leaves at once. What follows within the hour is counted in the database, by all processes together. When
 the hour is over, whoever comes first tells the count: the next error of any kind, or the sweep of a process that

@@ -9,9 +9,12 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from django.apps import apps as installed  # `apps` is a module of this package
-from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from django.core.mail import EmailMultiAlternatives
-from django.template.loader import render_to_string
+from django.template import Context, Engine
+from django.template.backends.django import get_installed_libraries
+
+from flasky.mail.conf import conf
 
 if TYPE_CHECKING:
     from django.db.models import Model
@@ -38,23 +41,35 @@ def send_email(
     email = render_email(to, subject, template, **context)
     email.cause = cause_of(cause)  # type: ignore[attr-defined]
     email.priority = priority  # type: ignore[attr-defined]
-    email.send_at = send_at  # type: ignore[attr-defined]
+    if send_at is not None:
+        email.send_at = send_at  # type: ignore[attr-defined]
     email.send()
     return email
 
 
 def render_email(to: str | Iterable[str], subject: str, template: str, **context: Any) -> EmailMultiAlternatives:
     """Return the email that `send_email` would send."""
+    engine = _engine()
+    text, html = engine.get_template(f"{template}.txt"), engine.get_template(f"{template}.html")
     email = EmailMultiAlternatives(
-        subject=f"{settings.FLASKY_MAIL_SUBJECT_PREFIX} {subject}".lstrip(),
-        body=render_to_string(f"{template}.txt", context, using="text"),
-        from_email=settings.FLASKY_MAIL_SENDER,
+        subject=f"{conf.FLASKY_MAIL_SUBJECT_PREFIX} {subject}".lstrip(),
+        # Plain text must not be escaped for HTML: O'Brien is not O&#x27;Brien.
+        body=text.render(Context(context, autoescape=False)),
+        from_email=conf.FLASKY_MAIL_SENDER,
         to=[to] if isinstance(to, str) else list(to),
         headers={"Auto-Submitted": "auto-generated"},  # RFC 3834: vacation responders stay silent
     )
-    email.attach_alternative(render_to_string(f"{template}.html", context), "text/html")
-    email.event = template  # type: ignore[attr-defined]
+    email.attach_alternative(html.render(Context(context, autoescape=engine.autoescape)), "text/html")
+    email.kind = template  # type: ignore[attr-defined]
     return email
+
+
+def _engine() -> Engine:
+    """Return the project's engine; one for the templates of its apps, if it renders its pages by other means."""
+    try:
+        return Engine.get_default()
+    except ImproperlyConfigured:
+        return Engine(app_dirs=True, libraries=get_installed_libraries())  # with i18n and those of the apps
 
 
 def cause_of(instance: "Model | None") -> str:
@@ -66,5 +81,5 @@ def outcome_of(cause: str) -> "tuple[int, str] | None":
     """Return number and state of the newest message with this cause; None if there is none, or no cause."""
     if not cause:
         return None
-    messages = installed.get_model("mail", "OutboxMessage").objects  # imported when the settings are not read yet
+    messages = installed.get_model("flasky_mail", "OutboxMessage").objects  # no import: the apps may not be ready yet
     return messages.filter(cause=cause).order_by("-created_at", "-pk").values_list("pk", "state").first()

@@ -1,4 +1,4 @@
-"""Look at the outbox, and act on messages. What is stored is never edited."""
+"""Register the outbox with the admin, to look at it and act on messages. What is stored is never edited."""
 
 from typing import Any
 

@@ -1,45 +1,52 @@
-"""What is wrong with the settings, before the first mail finds out."""
+"""Check the settings, so that no mail has to find out what is wrong with them."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from importlib import import_module
 from importlib.util import find_spec
 from pkgutil import iter_modules
 from typing import Any
 
-import anymail.backends
+from django.apps import apps
 from django.conf import settings
 from django.core import checks
 from django.db import Error as DatabaseFailure
 from django.db import router, transaction
 from django.utils.module_loading import import_string
 
+from flasky.mail.compat import backends_of_the_project, lacks_transport
+from flasky.mail.conf import DISPATCHERS, NAMES, TRANSPORTS, Conf, OfDispatcher, conf
 from flasky.mail.db.outages import what_is_wrong
-from flasky.mail.models import Deliverer, OutboxMessage, RelayTrouble, WriteProbe
+from flasky.mail.models import OutboxMessage, Process, RelayOutage, WriteProbe
 from flasky.mail.status.alerts import DELIVERERS, overdue
 from flasky.mail.status.explanations import stuck
 from flasky.mail.transports import new_transport
-from flasky.mail.wire.compose import envelope_address
+from flasky.mail.transports.connecting import is_ehlo_name
+from flasky.mail.transports.provider_settings import missing_package, variable_in, what_lacks
 
 LABEL = r"\w[\w-]{0,62}"
 HOST = re.compile(rf"{LABEL}(\.{LABEL})*\.?|[0-9a-fA-F:.]*:[0-9a-fA-F:.]*")  # a name, an IPv4 or an IPv6 address
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 TOKEN, MIN_TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*"), 16  # as RFC 6750, section 2.1, has them
-DISPATCHERS = ("threads", "inline", "celery", "none")
-CELERY = "flasky.mail.dispatchers.celery"
-BROKERS = ("redis", "rediss", "amqp", "amqps")
+OUTBOX = "flasky.mail.backend.OutboxEmailBackend"
 
 
 @checks.register("mail")
 def check_mail_settings(**options: Any) -> list[checks.CheckMessage]:
+    wrong_types = list(check_types())
+    if wrong_types:
+        return [*wrong_types, *check_names()]  # the others rely on the types
     return [
+        *check_time_zone(),
         *check_relay(),
         *check_numbers(),
-        *check_addresses(),
+        *check_names(),
+        *check_outbox(),
+        *check_erase_with(),
+        *check_mailers(),
         *check_transport(),
         *check_dispatcher(),
-        *check_broker(),
         *check_metrics(),
     ]
 
@@ -50,12 +57,12 @@ def check_delivery(databases: Any = None, **options: Any) -> list[checks.CheckMe
     if router.db_for_write(OutboxMessage) not in (databases or ()):
         return []
     try:
-        late, trouble = overdue(), RelayTrouble.objects.current().first()
-        stuck_ones = stuck(Deliverer.objects.stuck()) if not trouble else []
+        late, outage = overdue(), RelayOutage.objects.for_all().first()
+        stuck_ones = stuck(Process.objects.stuck()) if not outage else []
         WriteProbe.objects.exists()
     except DatabaseFailure:
         return []
-    return [*check_writable(), *check_overdue(late, trouble), *check_stuck(stuck_ones)]
+    return [*check_writable(), *check_overdue(late, outage), *check_stuck(stuck_ones)]
 
 
 def check_writable() -> Iterator[checks.CheckMessage]:
@@ -70,10 +77,10 @@ def check_writable() -> Iterator[checks.CheckMessage]:
         )
 
 
-def check_overdue(late: str, trouble: RelayTrouble | None) -> Iterator[checks.CheckMessage]:
+def check_overdue(late: str, outage: RelayOutage | None) -> Iterator[checks.CheckMessage]:
     if late:
-        cause = "The mail server takes no mail." if trouble else "Nobody delivers, or not fast enough."
-        yield checks.Warning(f"{late} {cause}", hint=str(trouble or DELIVERERS), id="flasky.W003")
+        cause = "The mail server takes no mail." if outage else "Nobody delivers, or not fast enough."
+        yield checks.Warning(f"{late} {cause}", hint=str(outage or DELIVERERS), id="flasky.W003")
 
 
 def check_stuck(sentences: list[str]) -> Iterator[checks.CheckMessage]:
@@ -82,142 +89,207 @@ def check_stuck(sentences: list[str]) -> Iterator[checks.CheckMessage]:
         yield checks.Warning(problem, hint=f"Restart{advice}", id="flasky.W006")
 
 
-def check_relay() -> Iterator[checks.CheckMessage]:
-    if settings.MAIL_USE_TLS and settings.MAIL_USE_SSL:
+def check_types() -> Iterator[checks.CheckMessage]:
+    for name in NAMES:
+        if not isinstance(vars(Conf)[name], OfDispatcher):
+            yield from conf.check_type(name)
+
+
+def check_time_zone() -> Iterator[checks.CheckMessage]:
+    if not settings.USE_TZ:
         yield checks.Error(
-            "MAIL_USE_TLS and MAIL_USE_SSL are both on; a connection has either STARTTLS or TLS from the first byte.",
-            hint="Port 587 usually wants MAIL_USE_TLS, port 465 MAIL_USE_SSL: turn the other one off.",
+            "USE_TZ is False; the outbox needs times that have a zone: for the Date of each mail, for leases and "
+            "pauses by the database's clock, and for a `send_at`.",
+            hint="Set USE_TZ to True, Django's default since 5.0.",
+            id="flasky.E017",
+        )
+
+
+def check_relay() -> Iterator[checks.CheckMessage]:
+    if conf.MAIL_USE_TLS and conf.MAIL_USE_SSL:
+        tls, ssl = conf.source("MAIL_USE_TLS"), conf.source("MAIL_USE_SSL")
+        yield checks.Error(
+            f"{tls} and {ssl} are both on; a connection has either STARTTLS or TLS from the first byte.",
+            hint=f"Port 587 usually wants {tls}, port 465 {ssl}: turn the other one off.",
             id="flasky.E002",
         )
-    if not 1 <= settings.MAIL_PORT <= 65535:
+    if not 1 <= conf.MAIL_PORT <= 65535:
         yield checks.Error(
-            f"MAIL_PORT is {settings.MAIL_PORT}; ports go from 1 to 65535.",
+            f"{conf.source('MAIL_PORT')} is {conf.MAIL_PORT}; ports go from 1 to 65535.",
             hint="587 is usual for STARTTLS with login, 465 for TLS, 25 for a relay of your own.",
             id="flasky.E003",
         )
-    if not HOST.fullmatch(settings.MAIL_SERVER):
+    if not HOST.fullmatch(conf.MAIL_SERVER):
         yield checks.Error(
-            f"MAIL_SERVER is {settings.MAIL_SERVER!r}; it must be a host name or an IP address, nothing else.",
-            hint="For example MAIL_SERVER=smtp.example.com, with the port in MAIL_PORT.",
+            f"{conf.source('MAIL_SERVER')} is {conf.MAIL_SERVER!r}; it must be a host name or an IP address, "
+            "nothing else.",
+            hint=f"For example smtp.example.com; the port has a place of its own, {conf.source('MAIL_PORT')}.",
             id="flasky.E004",
         )
-    user, password = bool(settings.MAIL_USERNAME), bool(settings.MAIL_PASSWORD)
+    user, password = bool(conf.MAIL_USERNAME), bool(conf.MAIL_PASSWORD)
     if user != password:
-        given, missing = ("MAIL_USERNAME", "MAIL_PASSWORD") if user else ("MAIL_PASSWORD", "MAIL_USERNAME")
+        names = conf.source("MAIL_USERNAME"), conf.source("MAIL_PASSWORD")
+        given, missing = names if user else reversed(names)
         yield checks.Error(
             f"{given} is set and {missing} is not; a login needs both.",
             hint=f"Set {missing}, or remove {given} if the relay wants no login.",
             id="flasky.E005",
         )
-    for name, value in (("MAIL_USERNAME", settings.MAIL_USERNAME), ("MAIL_PASSWORD", settings.MAIL_PASSWORD)):
-        if not value.isascii():
+    for setting, value in (("MAIL_USERNAME", conf.MAIL_USERNAME), ("MAIL_PASSWORD", conf.MAIL_PASSWORD)):
+        if "\0" in value or any("\ud800" <= each <= "\udfff" for each in value):
+            name = conf.source(setting)
             yield checks.Error(
-                f"{name} has characters beyond ASCII, which Python's SMTP login cannot send.",
-                hint=f"Ask whoever runs the relay for another {name}.",
+                f"{name} has a NUL character or half a character, which no login can send.",
+                hint=f"Write {name} anew; any other character is sent in UTF-8.",
                 id="flasky.E012",
             )
-    encrypted = settings.MAIL_USE_TLS or settings.MAIL_USE_SSL
-    if user and password and not encrypted and settings.MAIL_SERVER not in LOCAL_HOSTS:
+    if conf.MAIL_EHLO_NAME and not is_ehlo_name(conf.MAIL_EHLO_NAME):
+        yield checks.Error(
+            f"MAIL_EHLO_NAME is {conf.MAIL_EHLO_NAME!r}; it must be the name of a host or an address in brackets.",
+            hint="For example web1.example.com, [192.0.2.1] or [IPv6:2001:db8::1]; or remove it.",
+            id="flasky.E040",
+        )
+    encrypted = conf.MAIL_USE_TLS or conf.MAIL_USE_SSL
+    if user and password and not encrypted and conf.MAIL_SERVER not in LOCAL_HOSTS:
         yield checks.Warning(
-            f"MAIL_PASSWORD would travel to {settings.MAIL_SERVER} unencrypted.",
-            hint="Set MAIL_USE_TLS=True (port 587) or MAIL_USE_SSL=True (port 465).",
+            f"{conf.source('MAIL_PASSWORD')} would travel to {conf.MAIL_SERVER} unencrypted.",
+            hint=f"Set {conf.source('MAIL_USE_TLS')} (port 587) or {conf.source('MAIL_USE_SSL')} (port 465) to True.",
             id="flasky.W001",
         )
 
 
 def check_numbers() -> Iterator[checks.CheckMessage]:
     limits = (
-        ("MAIL_TIMEOUT", settings.MAIL_TIMEOUT, 1, 3600, "seconds"),
-        ("MAIL_WORKERS", settings.MAIL_WORKERS, 1, 100, "threads"),
-        ("MAIL_GIVE_UP_DAYS", settings.MAIL_GIVE_UP_DAYS, 1, 365, "days"),
-        ("MAIL_READY_AGE", settings.MAIL_READY_AGE, 0, 30 * 86400, "seconds"),
-        ("MAIL_MAX_CONNECTIONS", settings.MAIL_MAX_CONNECTIONS or 1, 1, 10_000, "connections"),
-        ("MAIL_RATE", settings.MAIL_RATE or 1, 0.001, 100_000, "messages per second"),
-        ("MAIL_MAX_SIZE", settings.MAIL_MAX_SIZE, 1000, 1_000_000_000, "bytes"),
+        ("MAIL_TIMEOUT", conf.MAIL_TIMEOUT, 1, 3600, "seconds"),
+        ("MAIL_WORKERS", conf.MAIL_WORKERS, 1, 100, "threads"),
+        ("MAIL_GIVE_UP_DAYS", conf.MAIL_GIVE_UP_DAYS, 1, 365, "days"),
+        ("MAIL_KEEP_DAYS", conf.MAIL_KEEP_DAYS, 0, 36_500, "days"),
+        ("MAIL_KEEP_BODIES", conf.MAIL_KEEP_BODIES, 0, 36_500, "days"),
+        ("MAIL_READY_AGE", conf.MAIL_READY_AGE, 0, 30 * 86400, "seconds"),
+        ("MAIL_MAX_CONNECTIONS", conf.MAIL_MAX_CONNECTIONS or 1, 1, 10_000, "connections"),
+        ("MAIL_MAX_RECIPIENTS", conf.MAIL_MAX_RECIPIENTS or 1, 1, 100_000, "recipients"),
+        ("MAIL_RATE", conf.MAIL_RATE or 1, 0.001, 100_000, "messages per second"),
+        ("MAIL_MAX_SIZE", conf.MAIL_MAX_SIZE, 1000, 1_000_000_000, "bytes"),
     )
     for name, value, least, most, unit in limits:
         if not least <= value <= most:
             yield checks.Error(
-                f"{name} is {value} {unit}.",
+                f"{conf.source(name)} is {value} {unit}.",
                 hint=f"Choose a number from {least:,} to {most:,} {unit}.",
                 id="flasky.E006",
             )
 
 
-def check_addresses() -> Iterator[checks.CheckMessage]:
-    named = [("FLASKY_ADMIN", address) for address in settings.FLASKY_ADMIN]
-    for name, address in [*named, ("FLASKY_MAIL_SENDER", settings.FLASKY_MAIL_SENDER)]:
-        try:
-            envelope_address(address)
-        except ValueError as error:
-            yield checks.Error(
-                f"{name} has {address!r}, to which no mail can be sent or answered. {error}",
-                hint="Write ann@example.com or Ann <ann@example.com>; FLASKY_ADMIN may have several, with commas.",
-                id="flasky.E007",
+def check_names() -> Iterator[checks.CheckMessage]:
+    """Find what looks like one of ours and is none; what resembles none may be another app's."""
+    for name in dir(settings):
+        nearest = get_close_matches(name, NAMES, 1, cutoff=0.8) if name.startswith(("MAIL_", "FLASKY_MAIL_")) else []
+        if nearest and name not in NAMES:
+            yield checks.Warning(
+                f"{name} is set, and the outbox has no such setting: it counts for nothing.",
+                hint=f"Did you mean {nearest[0]}? Correct the name, or remove {name}.",
+                id="flasky.W007",
             )
-    if any(character in settings.FLASKY_MAIL_SUBJECT_PREFIX for character in "\r\n"):
-        yield checks.Error(
-            "FLASKY_MAIL_SUBJECT_PREFIX has a line break, which no mail's subject can have.",
-            hint="Write it on one line, for example FLASKY_MAIL_SUBJECT_PREFIX=[Flasky]",
-            id="flasky.E008",
+
+
+def check_outbox() -> Iterator[checks.CheckMessage]:
+    """Find a mistyped name of the outbox, by which no mail could be sent; what resembles it not is another's."""
+    for setting, path in backends_of_the_project().items():
+        nearest = get_close_matches(path, [OUTBOX, *TRANSPORTS.values()], 1) if isinstance(path, str) else []
+        if nearest == [OUTBOX] and not callable(_imported(path)):
+            yield checks.Error(
+                f"{setting} is {path}, and there is no such e-mail backend: no mail can be sent.",
+                hint=f"Did you mean {OUTBOX}?",
+                id="flasky.E033",
+            )
+
+
+def check_erase_with() -> Iterator[checks.CheckMessage]:
+    for label in conf.MAIL_ERASE_WITH:
+        try:
+            apps.get_model(label)
+        except (AttributeError, LookupError, ValueError):
+            yield checks.Error(
+                f"MAIL_ERASE_WITH names {label!r}, and there is no such model: the mails about none are erased.",
+                hint="Write app and model as in AUTH_USER_MODEL, for example accounts.User.",
+                id="flasky.E043",
+            )
+
+
+def check_mailers() -> Iterator[checks.CheckMessage]:
+    if lacks_transport() and not conf.is_set("MAIL_TRANSPORT"):
+        yield checks.Warning(
+            "MAILERS has the outbox and no alias `transport`: nobody has said which server takes the mail out of it.",
+            hint='Add to MAILERS "transport": {"BACKEND": "django.core.mail.backends.smtp.EmailBackend", '
+            '"OPTIONS": {"host": "smtp.example.com"}}.',
+            id="flasky.W008",
         )
 
 
 def check_transport() -> Iterator[checks.CheckMessage]:
-    path = settings.MAIL_TRANSPORT
-    if path == "flasky.mail.backend.OutboxEmailBackend":
+    path = conf.MAIL_TRANSPORT
+    if path == OUTBOX:
         yield checks.Error(
-            f"MAIL_TRANSPORT is {path}: the outbox would deliver into itself, without end.",
+            f"{conf.source('MAIL_TRANSPORT')} is {path}: the outbox would deliver into itself, without end.",
             hint="Name the backend behind the outbox, such as smtp.",
             id="flasky.E013",
         )
     try:
-        import_string(path)
-    except ModuleNotFoundError as error:
-        yield checks.Error(
-            f"MAIL_TRANSPORT leads to {path}, which cannot be imported: {error}.",
-            hint=f"Use {', '.join(settings.TRANSPORTS)}, the name of an Anymail provider (mailgun, postmark, …) or a "
-            f"dotted path.{_did_you_mean(path, [*settings.TRANSPORTS, *_providers()])}",
-            id="flasky.E009",
-        )
-        return
+        is_backend = callable(import_string(path))
+        wrong = "" if is_backend else "which is no class of an e-mail backend"
     except Exception as error:  # the code of a module may raise anything
+        wrong = f"which cannot be imported: {_reason(error)}"
+    if wrong:
+        names = [*TRANSPORTS, *TRANSPORTS.values(), *_providers()]
+        if package := missing_package(path):
+            yield checks.Error(
+                f"{conf.source('MAIL_TRANSPORT')} leads to {path}, for which the package {package.name} is missing.",
+                hint=f'Install it: pip install "{package.extra}"; or choose another MAIL_TRANSPORT.',
+                id="flasky.E041",
+            )
+            return
         yield checks.Error(
-            f"MAIL_TRANSPORT leads to {path}, which cannot be imported: {_reason(error)}.",
-            hint="Install or correct what the message names, or choose another transport.",
+            f"{conf.source('MAIL_TRANSPORT')} leads to {path}, {wrong}.",
+            hint=f"Use {', '.join(TRANSPORTS)}, the name of an Anymail provider (mailgun, postmark, …) or a "
+            f"dotted path; install or correct what the message names.{_did_you_mean(path, names)}",
             id="flasky.E009",
         )
         return
-    if settings.MAIL_USE_TLS and settings.MAIL_USE_SSL:
+    if conf.MAIL_USE_TLS and conf.MAIL_USE_SSL:
         return  # reported above; the backend cannot be made
     try:
-        new_transport()
+        backend = new_transport().backend
     except Exception as error:  # a backend may refuse its settings with anything
+        said = " ".join(str(error).split())
         yield checks.Error(
-            f"MAIL_TRANSPORT {path} does not accept its settings: {' '.join(str(error).split())}",
-            hint="Anymail's settings come from the environment with the prefix ANYMAIL_, for example "
-            "ANYMAIL_MAILGUN_API_KEY=…",
+            f"{conf.source('MAIL_TRANSPORT')} {path} does not accept its settings: {said}",
+            hint="Anymail's settings are in ANYMAIL; for Flasky itself they come from the environment with that "
+            f"prefix, for example {variable_in(said, import_string(path))}=…",
             id="flasky.E010",
         )
+    else:
+        for wrong, hint in what_lacks(backend):
+            yield checks.Error(f"{conf.source('MAIL_TRANSPORT')} is {path}, and {wrong}", hint=hint, id="flasky.E042")
     if not settings.DEBUG and path.endswith(("console.EmailBackend", "locmem.EmailBackend", "dummy.EmailBackend")):
         yield checks.Warning(
-            f"MAIL_TRANSPORT is {path}: no mail leaves this machine.",
+            f"{conf.source('MAIL_TRANSPORT')} is {path}: no mail leaves this machine.",
             hint="Choose smtp or a provider before people rely on the mail.",
             id="flasky.W002",
         )
 
 
 def check_dispatcher() -> Iterator[checks.CheckMessage]:
-    path = settings.MAIL_DISPATCHER
+    path = conf.MAIL_DISPATCHER
     try:
         dispatcher = import_module(path)
         missing = [name for name in ("wake", "serve", "stop") if not hasattr(dispatcher, name)]
     except Exception as error:  # the code of a module may raise anything
-        install = "Install Celery: pip install -r requirements-celery.txt"
+        extra = next((name for name, ours in DISPATCHERS.items() if ours == path), "")  # what lacks is its extra's
+        install = f'Install it: pip install "flasky-mail[{extra}]"; for Flasky itself -r requirements-{extra}.txt'
         names = f"Use {', '.join(DISPATCHERS)} or the dotted path of a module.{_did_you_mean(path, DISPATCHERS)}"
         yield checks.Error(
             f"MAIL_DISPATCHER leads to {path}, which cannot be imported: {_reason(error)}.",
-            hint=install if path == CELERY else names,
+            hint=install if extra else names,
             id="flasky.E011",
         )
         return
@@ -227,26 +299,23 @@ def check_dispatcher() -> Iterator[checks.CheckMessage]:
             hint="A dispatcher is a module with wake(), serve() and stop(); see flasky/mail/dispatchers.",
             id="flasky.E011",
         )
-
-
-def check_broker() -> Iterator[checks.CheckMessage]:
-    if settings.MAIL_DISPATCHER != CELERY:
-        return
-    scheme, separator, rest = settings.CELERY_BROKER_URL.partition("://")
-    if scheme not in BROKERS or not separator or not rest.strip("/"):
+    try:
+        yield from list(getattr(dispatcher, "check", tuple)())
+    except Exception as error:  # the code of a module may raise anything
         yield checks.Error(
-            "CELERY_BROKER_URL is no address of a broker. (It is not shown: it may hold a password.)",
-            hint="Write redis://127.0.0.1:6379/0 or amqp://user:password@127.0.0.1:5672//",
-            id="flasky.E016",
+            f"MAIL_DISPATCHER leads to {path}, whose check() has failed: {_reason(error)}.",
+            hint="Correct that function: it returns a list of Django's check messages.",
+            id="flasky.E011",
         )
 
 
 def check_metrics() -> Iterator[checks.CheckMessage]:
-    token = settings.MAIL_METRICS_TOKEN
+    token = conf.MAIL_METRICS_TOKEN
     if token and find_spec("prometheus_client") is None:
         yield checks.Error(
             "MAIL_METRICS_TOKEN is set, and the package that writes the metrics is not installed.",
-            hint="pip install -r requirements-metrics.txt, or remove MAIL_METRICS_TOKEN.",
+            hint='pip install "flasky-mail[metrics]"; for Flasky itself -r requirements-metrics.txt. '
+            "Or remove MAIL_METRICS_TOKEN.",
             id="flasky.E030",
         )
     if token and not (len(token) >= MIN_TOKEN and TOKEN.fullmatch(token)):
@@ -268,10 +337,21 @@ def _reason(error: Exception) -> str:
 
 
 def _providers() -> list[str]:
-    return [module.name for module in iter_modules(anymail.backends.__path__) if module.name != "base"]
+    found = find_spec("anymail")
+    folders = [f"{folder}/backends" for folder in (found and found.submodule_search_locations) or ()]
+    return [module.name for module in iter_modules(folders) if not module.name.startswith("base")]
 
 
-def _did_you_mean(path: str, names: Any) -> str:
-    typed = path.removeprefix("anymail.backends.").removeprefix("flasky.mail.dispatchers.").split(".")[0]
-    close = get_close_matches(typed, names, 1)
-    return f" Did you mean {close[0]}?" if close else ""
+def _imported(path: str) -> Any:
+    try:
+        return import_string(path)
+    except Exception:  # the code of a module may raise anything
+        return None
+
+
+def _did_you_mean(path: str, names: Iterable[str]) -> str:
+    """Return a question with the nearest of the names, for a whole path or for the short name that it was made of."""
+    short = path.removeprefix("anymail.backends.").removeprefix("flasky.mail.dispatchers.").split(".")[0]
+    known = {name.lower(): name for name in names}
+    close = get_close_matches(short.lower(), known, 1) or get_close_matches(path.lower(), known, 1)
+    return f" Did you mean {known[close[0]]}?" if close else ""

@@ -1,21 +1,22 @@
-"""What differs in mail from one Django to the next. No other module asks which Django this is.
+"""Bridge what differs in mail from one Django to the next. No other module asks which Django this is.
 
 Until 6.0 the EMAIL_* settings lead to one backend; from 6.1 on MAILERS names several, and forbids them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from email.encoders import encode_base64
 from email.message import MIMEPart
 from email.mime.base import MIMEBase
+from email.policy import SMTP
+from inspect import signature
 from typing import Any
 
 import django
 from django.conf import settings
 from django.core import mail
-from django.core.mail.backends.filebased import EmailBackend as FileEmailBackend
-from django.core.mail.backends.smtp import EmailBackend as SmtpEmailBackend
-from django.utils.module_loading import import_string
 
-OUTBOX = "flasky.mail.backend.OutboxEmailBackend"
 TRANSPORT = "transport"  # the alias beside `default`
 
 HAS_MAILERS = django.VERSION >= (6, 1)
@@ -23,61 +24,83 @@ HAS_MODERN_PARTS = django.VERSION >= (6, 0)
 
 LineBreakInHeader: type[ValueError] = ValueError if HAS_MODERN_PARTS else mail.BadHeaderError
 
-# Our setting, the option of Django's SMTP backend, and the setting that had its place until 6.0.
-RELAY = (
-    ("MAIL_SERVER", "host", "EMAIL_HOST"),
-    ("MAIL_PORT", "port", "EMAIL_PORT"),
-    ("MAIL_USE_TLS", "use_tls", "EMAIL_USE_TLS"),
-    ("MAIL_USE_SSL", "use_ssl", "EMAIL_USE_SSL"),
-    ("MAIL_USERNAME", "username", "EMAIL_HOST_USER"),
-    ("MAIL_PASSWORD", "password", "EMAIL_HOST_PASSWORD"),
-    ("MAIL_TIMEOUT", "timeout", "EMAIL_TIMEOUT"),
-)
+
+_asked_for: ContextVar[str] = ContextVar("_asked_for", default="")
 
 
-def mail_goes_to(backend: str) -> dict[str, Any]:
-    """Return Django's settings that lead all mail of the project to the backend at this path."""
-    if not HAS_MAILERS:
-        return {"EMAIL_BACKEND": backend}
-    return {
-        "MAILERS": {
-            "default": {"BACKEND": backend},
-            TRANSPORT: {"BACKEND": f"{__name__}.transport_backend"},
-        }
-    }
+@contextmanager
+def asked_for(alias: str) -> Iterator[None]:
+    """Let the settings of the relay be those of another alias in MAILERS, for whoever tries that one out."""
+    token = _asked_for.set(alias)
+    try:
+        yield
+    finally:
+        _asked_for.reset(token)
 
 
-def relay_is_named(ours: Mapping[str, Any]) -> dict[str, Any]:
-    """Return Django's settings that tell whoever sends past the outbox where the relay is."""
-    return {} if HAS_MAILERS else {djangos: ours[name] for name, _, djangos in RELAY}
+def is_another_asked_for() -> bool:
+    return bool(_asked_for.get())
 
 
-def people(addresses: Sequence[str]) -> list[Any]:
-    """Return the value of ADMINS or MANAGERS."""
-    return list(addresses) if HAS_MODERN_PARTS else [("", address) for address in addresses]
+def relay_option(option: str, djangos: str) -> tuple[Any, str]:
+    """Return what the project tells Django of the relay, and the name of the setting that says it.
+
+    Until 6.0 each option has a setting of its own; from 6.1 on they are those of an alias in MAILERS.
+    """
+    mailers = _mailers()
+    if not mailers:
+        return getattr(settings, djangos, None), djangos
+    alias = _asked_for.get() or TRANSPORT
+    mailer, name = mailers.get(alias, {}), f'MAILERS["{alias}"]'
+    if option == "BACKEND":
+        return mailer.get(option), name
+    return mailer.get("OPTIONS", {}).get(option), f'{name}["OPTIONS"]["{option}"]'
+
+
+def backends_of_the_project() -> dict[str, Any]:
+    """Return the path of each back end that the project sends with, by the name of the setting that says it."""
+    mailers = _mailers()
+    if not mailers:
+        return {"EMAIL_BACKEND": getattr(settings, "EMAIL_BACKEND", None)}
+    return {f'MAILERS["{alias}"]': mailer.get("BACKEND") for alias, mailer in mailers.items() if alias != TRANSPORT}
+
+
+def _mailers() -> dict[str, Any]:
+    return getattr(settings, "MAILERS", None) or {} if HAS_MAILERS else {}
 
 
 def addresses_of(people: Sequence[Any]) -> list[str]:
+    """Return the addresses in ADMINS or MANAGERS."""
     return [person if isinstance(person, str) else person[1] for person in people]
 
 
-def new_backend() -> Any:
-    """Return a new backend behind the outbox."""
-    return mail.mailers[TRANSPORT] if HAS_MAILERS else transport_backend()
+def aliases() -> list[str]:
+    """Return the names in MAILERS; none until Django 6.0, which has no such setting."""
+    return [*_mailers()]
 
 
-def transport_backend(**options: Any) -> Any:
-    """Return a new backend of the class that MAIL_TRANSPORT names, with those of our settings that it takes.
+def backend_of_alias(alias: str = TRANSPORT) -> Any:
+    """Return a new back end as MAILERS describes it, by itself the one behind the outbox; None if it does not."""
+    return mail.mailers[alias] if alias in aliases() else None
 
-    MAILERS names this function and not the class: which options a class takes, its import only tells, and that has to
-    wait until the settings are read.
-    """
-    backend = import_string(settings.MAIL_TRANSPORT)
-    if isinstance(backend, type) and issubclass(backend, SmtpEmailBackend):
-        options = {option: getattr(settings, name) for name, option, _ in RELAY} | options
-    elif isinstance(backend, type) and issubclass(backend, FileEmailBackend):
-        options = {"file_path": settings.MAIL_FILE_PATH} | options
-    return backend(**options)
+
+def lacks_transport() -> bool:
+    """Return whether MAILERS has mailers, but none behind the outbox."""
+    mailers = _mailers()
+    return bool(mailers) and TRANSPORT not in mailers
+
+
+def made_as_alias() -> dict[str, str]:
+    """Return the option without which Django 6.1 takes a back end for one that was made in the way of before."""
+    return {"alias": TRANSPORT} if HAS_MAILERS else {}
+
+
+def message_of(email: mail.EmailMessage) -> Any:
+    """Return what Django's SMTP back end would have made of the email: from 6.0 on with CRLF inside of base64, too."""
+    takes = signature(email.message).parameters.values()
+    if HAS_MODERN_PARTS and any(each.name == "policy" or each.kind == each.VAR_KEYWORD for each in takes):
+        return email.message(policy=SMTP)  # type: ignore[call-arg]
+    return email.message()
 
 
 def attachable(part: MIMEPart) -> MIMEPart | MIMEBase:
@@ -89,4 +112,22 @@ def attachable(part: MIMEPart) -> MIMEPart | MIMEBase:
         if name.lower() != "content-type":
             legacy[name] = str(value)
     legacy.set_payload(part.get_payload())
+    return legacy
+
+
+def part_of_bytes(name: str | None, content: bytes, mimetype: str, charset: str) -> MIMEPart | MIMEBase:
+    """Return an attachment in base64, as EmailMessage.attachments takes it."""
+    maintype, subtype = mimetype.split("/", 1)
+    if HAS_MODERN_PARTS:
+        part = MIMEPart()
+        part.set_content(
+            content, maintype, subtype, disposition="attachment", filename=name or None, params={"charset": charset}
+        )
+        return part
+    legacy = MIMEBase(maintype, subtype, charset=charset)
+    legacy.set_payload(content)
+    encode_base64(legacy)
+    if name:
+        is_plain = name.isascii()
+        legacy.add_header("Content-Disposition", "attachment", filename=name if is_plain else ("utf-8", "", name))
     return legacy

@@ -1,3 +1,5 @@
+"""Register the site's own checks with Django."""
+
 from django.apps import AppConfig
 
 

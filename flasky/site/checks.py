@@ -2,19 +2,26 @@
 
 import re
 from collections.abc import Iterator
+from ipaddress import ip_address
 from typing import Any
 
 from django.conf import settings
 from django.core import checks
 
+from flasky.mail.wire.compose import envelope_address
+
 LABEL = r"\w[\w-]{0,62}"
 SITE = re.compile(rf"\*|\.?{LABEL}(\.{LABEL})*|\[[0-9a-fA-F:.]+\]")
 ORIGIN = re.compile(rf"https?://(\*\.)?{LABEL}(\.{LABEL})*(:\d+)?|https?://\[[0-9a-fA-F:.]+\](:\d+)?")
 
+# The same as Django's security.W009, which warns only.
+SHORTEST_KEY = 50  # characters
+FEWEST_CHARACTERS = 5
+
 
 @checks.register("site")
 def check_site_settings(**options: Any) -> list[checks.CheckMessage]:
-    return [*check_readable(), *check_site()]
+    return [*check_readable(), *check_secret_key(), *check_site(), *check_debug(), *check_addresses()]
 
 
 def check_readable() -> Iterator[checks.CheckMessage]:
@@ -24,6 +31,44 @@ def check_readable() -> Iterator[checks.CheckMessage]:
             hint=f"Correct {name} in the environment or in .env, or remove it to get the default.",
             id="flasky.E001",
         )
+
+
+def check_secret_key() -> Iterator[checks.CheckMessage]:
+    """Say of each key that somebody could guess it: whoever has it can sign cookies. The keys are not repeated."""
+    for name, keys in [
+        ("SECRET_KEY", [settings.SECRET_KEY]),
+        ("SECRET_KEY_FALLBACKS", settings.SECRET_KEY_FALLBACKS),
+    ]:
+        if not settings.DEBUG and any(map(is_weak, keys)):
+            yield checks.Error(
+                f"{name} can be guessed: it has fewer than {SHORTEST_KEY} characters, or always the same.",
+                hint='A good one comes from: python -c "import secrets; print(secrets.token_urlsafe(50))"',
+                id="flasky.E050",
+            )
+
+
+def is_weak(key: str) -> bool:
+    return len(key) < SHORTEST_KEY or len(set(key)) < FEWEST_CHARACTERS or key.startswith("django-insecure-")
+
+
+def check_debug() -> Iterator[checks.CheckMessage]:
+    """Pages with details, and the mailbox, are for whoever sits at this machine."""
+    for host in settings.ALLOWED_HOSTS if settings.DEBUG else ():
+        if not is_local(host):
+            yield checks.Error(
+                f"DEBUG is on while ALLOWED_HOSTS has {host!r}: whoever reaches it could read every mail and setting.",
+                hint="Turn DEBUG off, or name nothing but localhost and 127.0.0.1, which are allowed anyway.",
+                id="flasky.E051",
+            )
+
+
+def is_local(host: str) -> bool:
+    if host == "testserver" or f".{host.strip('.')}".endswith(".localhost"):
+        return True
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
 
 
 def check_site() -> Iterator[checks.CheckMessage]:
@@ -46,4 +91,23 @@ def check_site() -> Iterator[checks.CheckMessage]:
             "ALLOWED_HOSTS is empty while DEBUG is off: every page answers 400.",
             hint="Name the site, for example ALLOWED_HOSTS=www.example.com",
             id="flasky.W004",
+        )
+
+
+def check_addresses() -> Iterator[checks.CheckMessage]:
+    named = [("FLASKY_ADMIN", address) for address in settings.FLASKY_ADMIN]
+    for name, address in [*named, ("FLASKY_MAIL_SENDER", settings.FLASKY_MAIL_SENDER)]:
+        try:
+            envelope_address(address)
+        except ValueError as error:
+            yield checks.Error(
+                f"{name} has {address!r}, to which no mail can be sent or answered. {error}",
+                hint="Write ann@example.com or Ann <ann@example.com>; FLASKY_ADMIN may have several, with commas.",
+                id="flasky.E007",
+            )
+    if any(character in settings.FLASKY_MAIL_SUBJECT_PREFIX for character in "\r\n"):
+        yield checks.Error(
+            "FLASKY_MAIL_SUBJECT_PREFIX has a line break, which no mail's subject can have.",
+            hint="Write it on one line, for example FLASKY_MAIL_SUBJECT_PREFIX=[Flasky]",
+            id="flasky.E008",
         )

@@ -1,13 +1,17 @@
-"""What belongs to the site as a whole: health, error pages, the link to the development mailbox."""
+"""Answer for the site as a whole: health, error pages, the link to the development mailbox."""
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
+from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
 from django.template.loader import render_to_string
 
 Handler = Callable[[HttpRequest], HttpResponse]
+
+strangers = logging.getLogger("django.security.DisallowedHost")  # where Django logs it
 
 
 def healthz(get_response: Handler) -> Handler:
@@ -16,6 +20,20 @@ def healthz(get_response: Handler) -> Handler:
     def middleware(request: HttpRequest) -> HttpResponse:
         if request.path == "/healthz":
             return HttpResponse("ok\n", content_type="text/plain")
+        return get_response(request)
+
+    return middleware
+
+
+def known_host(get_response: Handler) -> Handler:
+    """Refuse, as middleware, a name that is not in ALLOWED_HOSTS; Django's own page tells everything while DEBUG."""
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        try:
+            request.get_host()
+        except DisallowedHost as error:
+            strangers.error(str(error), extra={"status_code": 400, "request": request})
+            return bad_request(request, error)
         return get_response(request)
 
     return middleware

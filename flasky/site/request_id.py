@@ -1,4 +1,4 @@
-"""An id for each request, in its log lines, in its mails and in its response."""
+"""Give each request an id, in its log lines, in its mails and in its response."""
 
 import re
 import uuid

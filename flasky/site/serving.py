@@ -1,4 +1,4 @@
-"""What every server does before it answers the first request."""
+"""Refuse to serve with wrong settings, before the first request is answered."""
 
 import sys
 

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.django_db
 PASSWORD = "correct horse battery"
 NEW_USER = {"usable_password": "true", "password1": PASSWORD, "password2": PASSWORD}
 USERS = "/admin/accounts/user/"
-MESSAGES = "/admin/mail/outboxmessage/"
+MESSAGES = "/admin/flasky_mail/outboxmessage/"
 
 
 @pytest.fixture
@@ -150,9 +150,9 @@ def test_a_user_cannot_be_renamed_to_a_bad_name(boss):
     assert user.username == "Ann"
 
 
-@pytest.mark.parametrize("address", [USERS, f"{USERS}?q=Ann", f"{USERS}?date_joined__year=2020", f"{USERS}add/"])
-def test_the_pages_for_users_open(boss, address):
-    assert boss.get(address).status_code == 200
+@pytest.mark.parametrize("url", [USERS, f"{USERS}?q=Ann", f"{USERS}?date_joined__year=2020", f"{USERS}add/"])
+def test_the_pages_for_users_open(boss, url):
+    assert boss.get(url).status_code == 200
 
 
 def test_the_list_shows_each_message_with_its_state(boss, message):
@@ -205,8 +205,8 @@ def test_nobody_adds_changes_or_deletes_a_message(boss, message):
 
 
 def test_strangers_are_sent_to_the_log_in(client, message):
-    for address in (MESSAGES, f"{MESSAGES}{message.pk}/change/", USERS):
-        response = client.get(address)
+    for url in (MESSAGES, f"{MESSAGES}{message.pk}/change/", USERS):
+        response = client.get(url)
         assert response.status_code == 302
         assert response["Location"].startswith("/admin/login/")
 

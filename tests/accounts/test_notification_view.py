@@ -20,7 +20,7 @@ def page(response):
 
 def line(response):
     """Return the tag of the line and its text; nothing if there is no line."""
-    found = re.search(r'(<p[^>]*id="fate"[^>]*>)(.*?)</p>', page(response))
+    found = re.search(r'(<p[^>]*id="notification"[^>]*>)(.*?)</p>', page(response))
     return found.groups() if found else ("", "")
 
 
@@ -45,7 +45,7 @@ def test_the_line_is_current_at_every_load(client):
 
 def test_the_script_comes_only_with_a_line_that_may_change(client):
     assert "<script" not in page(client.get("/"))
-    assert re.findall(r"<script[^>]*>", page(submit(client))) == ['<script src="/static/flasky/fate.js" defer>']
+    assert re.findall(r"<script[^>]*>", page(submit(client))) == ['<script src="/static/flasky/notification.js" defer>']
     OutboxMessage.objects.update(state=State.FAILED)
     assert "<script" not in page(client.get("/"))
 
@@ -100,8 +100,8 @@ def test_it_shows_nothing_of_the_mail(client):
 def test_nobody_asks_for_the_notification_of_another(client):
     submit(Client(), "Ann")
     user = User.objects.get()
-    for address in (f"/notification/?cause=accounts.user:{user.pk}", f"/notification/?pk={user.pk}"):
-        assert client.get(address).status_code == 204
+    for url in (f"/notification/?cause=accounts.user:{user.pk}", f"/notification/?pk={user.pk}"):
+        assert client.get(url).status_code == 204
     assert client.get(f"/notification/{user.pk}/").status_code == 404
 
 

@@ -6,6 +6,7 @@ from importlib import import_module
 import pytest
 from django.conf import settings as site_settings
 from django.contrib import messages
+from django.contrib.auth.models import Permission
 from django.contrib.sessions.backends.base import UpdateError
 from django.contrib.sessions.models import Session
 from django.core import signing
@@ -23,7 +24,7 @@ pytestmark = pytest.mark.django_db
 
 PASSWORD = "correct horse battery"
 OTHER_PASSWORD = "staple in another stable"
-LIST = "/admin/mail/outboxmessage/"
+LIST = "/admin/flasky_mail/outboxmessage/"
 PLACES = ["/admin/", "/admin/accounts/user/", "/admin/password_change/", LIST, f"{LIST}charts/", f"{LIST}{{}}/change/"]
 
 
@@ -135,6 +136,55 @@ def test_a_copied_cookie_ends_when_an_administrator_says_so(boss, act):
     act()
     assert not gets_in(thief)
     assert not gets_in(boss)
+
+
+def test_who_logs_out_everywhere_ends_every_session_of_theirs_and_nobody_elses(boss):
+    other = log_in(Client())
+    thief = copy_of(other)
+    User.objects.create_superuser("Other", password=PASSWORD)
+    stranger = Client()
+    stranger.post("/admin/login/?next=/admin/", {"username": "Other", "password": PASSWORD})
+    assert boss.post("/admin/logout/everywhere/")["Location"] == "/admin/"
+    assert not any(gets_in(browser) for browser in (boss, other, thief))
+    assert gets_in(stranger)
+    assert Session.objects.count() == 1
+
+
+def test_the_admin_offers_it_on_every_page_and_no_link_does_it(boss):
+    assert 'action="/admin/logout/everywhere/"' in boss.get(LIST).content.decode()
+    assert boss.get("/admin/logout/everywhere/").status_code == 405
+    foreign = Client(enforce_csrf_checks=True)
+    foreign.cookies.update(boss.cookies)
+    assert foreign.post("/admin/logout/everywhere/").status_code == 403
+    assert gets_in(boss)
+
+
+def test_who_is_not_logged_in_logs_nobody_out(boss):
+    assert Client().post("/admin/logout/everywhere/").status_code == 302
+    assert gets_in(boss)
+
+
+def test_an_administrator_logs_others_out_everywhere(boss):
+    User.objects.create_superuser("Other", password=PASSWORD)
+    browsers = [Client(), Client()]
+    for browser in browsers:
+        browser.post("/admin/login/?next=/admin/", {"username": "Other", "password": PASSWORD})
+        assert gets_in(browser)
+    chosen = {"action": "log_out_everywhere", "_selected_action": [User.objects.get(username="Other").pk]}
+    page = boss.post("/admin/accounts/user/", chosen, follow=True).content.decode()
+    assert "2 sessions were ended." in page
+    assert not any(map(gets_in, browsers))
+    assert gets_in(boss)
+
+
+def test_who_may_only_look_at_users_logs_nobody_out(boss):
+    viewer = User.objects.create_user("Viewer", password=PASSWORD, is_staff=True)
+    viewer.user_permissions.add(Permission.objects.get(codename="view_user"))
+    browser = Client()
+    browser.force_login(viewer)
+    chosen = {"action": "log_out_everywhere", "_selected_action": [User.objects.get(username="Boss").pk]}
+    browser.post("/admin/accounts/user/", chosen)
+    assert gets_in(boss)
 
 
 def test_a_request_that_is_under_way_while_its_owner_logs_out_does_not_bring_the_session_back(boss):

@@ -130,14 +130,14 @@ def test_a_cookie_outlives_its_key_as_long_as_the_old_key_is_kept(settings):
     assert visitor_with(cookie.value) == STRANGER
 
 
-@pytest.mark.parametrize("address", ["/", "/notification/", "/admin/", "/mailbox/", "/no-such-page"])
+@pytest.mark.parametrize("url", ["/", "/notification/", "/admin/", "/mailbox/", "/no-such-page"])
 @pytest.mark.parametrize("value", ["rubbish", "é", r'"\000:\073"', "x" * 8000, '"', "a;visitor=b"])
 @pytest.mark.django_db
-def test_a_strange_cookie_breaks_no_page(address, value):
+def test_a_strange_cookie_breaks_no_page(url, value):
     browser = Client(raise_request_exception=False, headers={"cookie": f"visitor={value}"})
-    response = browser.get(address)
+    response = browser.get(url)
     assert response.status_code in (200, 204, 302, 404)
-    if address == "/":
+    if url == "/":
         assert "Hello, Stranger!" in response.content.decode()
 
 
@@ -151,8 +151,8 @@ def test_the_cookie_of_another_opens_nothing_but_a_greeting():
 
 @pytest.mark.django_db
 def test_what_a_visitor_sees_is_kept_for_no_other(client):
-    for address in ("/", "/notification/"):
-        assert "Cookie" in client.get(address)["Vary"]
+    for url in ("/", "/notification/"):
+        assert "Cookie" in client.get(url)["Vary"]
 
 
 def test_the_form_greets_a_visitor_while_the_database_is_away():

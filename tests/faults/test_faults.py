@@ -74,21 +74,21 @@ def an_hour_passes():
 # Probes
 
 
-@pytest.mark.parametrize("address", ["/readyz", "/readyz?x=1", "/readyz/"])
-def test_no_probe_of_a_site_that_is_not_ready_is_mailed(browser, monkeypatch, address):
+@pytest.mark.parametrize("url", ["/readyz", "/readyz?x=1", "/readyz/"])
+def test_no_probe_of_a_site_that_is_not_ready_is_mailed(browser, monkeypatch, url):
     monkeypatch.setattr(readiness, "readiness", lambda: readiness.Readiness(["Late mail."], []))
-    monkeypatch.setattr(readiness, "_look", deadline.Look(lambda: None))
+    monkeypatch.setattr(readiness, "_look", deadline.SingleFlight(lambda: None))
     for method in ("get", "head", "post", "options"):
         for _ in range(5):
-            assert getattr(browser, method)(address).status_code in (404, 503)
+            assert getattr(browser, method)(url).status_code in (404, 503)
     assert subjects() == []
 
 
-@pytest.mark.parametrize("address", ["/healthz", "/readyz", "/metrics", "/readyz/", "/metrics/more"])
+@pytest.mark.parametrize("url", ["/healthz", "/readyz", "/metrics", "/readyz/", "/metrics/more"])
 @pytest.mark.parametrize("logger", ["django.request", "django", "django.db.backends"])
-def test_no_error_in_a_probe_is_mailed_whoever_logs_it(browser, settings, address, logger):
+def test_no_error_in_a_probe_is_mailed_whoever_logs_it(browser, settings, url, logger):
     settings.MIDDLEWARE = ["flasky.faults.probes.noting_probes", f"{__name__}.logging_and_failing"]
-    Client(raise_request_exception=False).get(address, headers={"logger": logger})
+    Client(raise_request_exception=False).get(url, headers={"logger": logger})
     assert subjects() == []
     Client(raise_request_exception=False).get("/", headers={"logger": logger})
     assert len(subjects()) == 2
@@ -116,14 +116,14 @@ def test_what_is_logged_while_a_probe_looks_at_the_database_is_not_mailed(browse
 
     told = []
     monkeypatch.setattr("flasky.faults.handler.tell", lambda *arguments: told.append(arguments))
-    monkeypatch.setattr(readiness, "_look", deadline.Look(look))
+    monkeypatch.setattr(readiness, "_look", deadline.SingleFlight(look))
     assert browser.get("/readyz").status_code == 200
     assert told == []
 
 
-@pytest.mark.parametrize("address", ["/", "/admin/readyz", "/readyzzz"])
-def test_what_is_no_probe_is_mailed(browser, address):
-    request = RequestFactory().get(address)
+@pytest.mark.parametrize("url", ["/", "/admin/readyz", "/readyzzz"])
+def test_what_is_no_probe_is_mailed(browser, url):
+    request = RequestFactory().get(url)
     logging.getLogger("django.request").error("Service Unavailable", extra={"request": request})
     assert len(subjects()) == 1
 
@@ -194,10 +194,10 @@ def test_a_sweep_of_a_process_that_delivers_tells_the_count_of_a_burst_that_has_
 
 @with_broken_pages
 def test_kind_place_and_route_make_a_fault_and_not_what_a_visitor_can_vary(browser):
-    for address in ("/broken/1", "/broken/2?x=3", "/broken-too", "/broken-elsewhere", "/many/1", "/many/2"):
-        browser.get(address)
-    for address in ("/unavailable/1", "/unavailable/2", "/unavailable-too"):
-        browser.get(address)
+    for url in ("/broken/1", "/broken/2?x=3", "/broken-too", "/broken-elsewhere", "/many/1", "/many/2"):
+        browser.get(url)
+    for url in ("/unavailable/1", "/unavailable/2", "/unavailable-too"):
+        browser.get(url)
     ends = [subject.rpartition("/")[2] for subject in subjects()]
     assert subjects()[0].endswith("/broken/1")
     assert ends == ["1", "broken-too", "broken-elsewhere", "1", "2", "1", "unavailable-too"]
@@ -374,3 +374,13 @@ def test_while_one_error_waits_for_the_database_neither_another_nor_a_probe_wait
     goes_on.set()
     first.join()
     second.join()
+
+
+@pytest.mark.parametrize("character", ["\0", "\r", "\ud800"])
+def test_an_error_is_mailed_whatever_characters_it_has(db, character, caplog):
+    record = {"name": "django.tasks", "levelname": "ERROR", "levelno": logging.ERROR}
+    handler_module.ErrorMailHandler().handle(logging.makeLogRecord(record | {"msg": f"It broke: {character}!"}))
+    said = f"It broke: {ascii(character)[1:-1]}!"
+    assert said in OutboxMessage.objects.get().subject
+    assert said in text(OutboxMessage.objects.get())
+    assert "No mail tells of this error" not in caplog.text

@@ -48,7 +48,7 @@ SECRETS = [
     "/hook/ABC/DEF",
     "later-password",
     "database-password",
-    "for the tests only",  # SECRET_KEY
+    "for the tests only, and as long as a key that keeps people out",  # SECRET_KEY
 ]
 SENT = ["typed-password", "cookie-value", "header-value", "query-value", "json-body-value", "environment-value"]
 
@@ -82,12 +82,12 @@ def secrets(settings, monkeypatch):
     monkeypatch.setitem(settings.DATABASES, "elsewhere", elsewhere)
 
 
-def post(address, **headers):
+def post(url, **headers):
     """Post a form with a password, a cookie, credentials and a query, to a server that has its environment in META."""
     client = Client(raise_request_exception=False, headers={"authorization": "Basic header-value"} | headers)
     client.cookies["name"] = "cookie-value"
     environment = {"SOME_VARIABLE": "environment-value"}
-    return client.post(f"{address}?q=query-value", {"password": "typed-password"}, **environment)
+    return client.post(f"{url}?q=query-value", {"password": "typed-password"}, **environment)
 
 
 def stored():

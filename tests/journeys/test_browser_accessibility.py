@@ -23,7 +23,7 @@ MAILBOX = (
 )
 ADMIN = (
     "/admin/",
-    "/admin/mail/",
+    "/admin/flasky_mail/",
     "/admin/accounts/user/",
     "/admin/accounts/user/add/",
     "/admin/accounts/user/1/change/",
@@ -34,13 +34,13 @@ ADMIN = (
     "/admin/password_change/",
 )
 OUTBOX = (
-    "/admin/mail/outboxmessage/",
-    "/admin/mail/outboxmessage/?live=1",
-    "/admin/mail/outboxmessage/?time=7d&q=ann1@example.com",
-    "/admin/mail/outboxmessage/charts/",
+    "/admin/flasky_mail/outboxmessage/",
+    "/admin/flasky_mail/outboxmessage/?refresh=1",
+    "/admin/flasky_mail/outboxmessage/?time=7d&q=ann1@example.com",
+    "/admin/flasky_mail/outboxmessage/charts/",
 )
 MESSAGE = tuple(
-    f"/admin/mail/outboxmessage/{{}}/change/?tab={tab}"
+    f"/admin/flasky_mail/outboxmessage/{{}}/change/?tab={tab}"
     for tab in ("html", "text", "headers", "source", "attachments", "history")
 )
 
@@ -79,7 +79,7 @@ def test_a_page_has_no_serious_fault(page, path):
 
 
 def test_the_page_that_asks_before_it_acts_has_no_serious_fault(page):
-    page.goto("/admin/mail/outboxmessage/")
+    page.goto("/admin/flasky_mail/outboxmessage/")
     page.locator(".rows").get_by_role("checkbox").first.check()
     page.get_by_role("button", name="Send again as new").click()
     expect(page.get_by_role("button", name="Send 1 message again")).to_be_visible()

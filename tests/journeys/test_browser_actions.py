@@ -23,7 +23,7 @@ from django.contrib.auth.models import Permission
 from accounts.models import User
 for name, permission in (("ann", "change_outboxmessage"), ("vera", "view_outboxmessage")):
     user = User.objects.create_user(name, f"{name}@example.com", "a-long-password", is_staff=True)
-    user.user_permissions.add(Permission.objects.get(codename=permission))
+    user.user_permissions.add(*Permission.objects.filter(codename__in=[permission, "open_outboxmessage"]))
 """
 MAILS = """
 from flasky.mail.models import OutboxMessage
@@ -47,7 +47,7 @@ def logged_in(browser, site, name, **options):
     """The list of messages, as this person has it after logging in."""
     with opened(browser, site, **options) as page:
         log_in(page, site, name, "a-long-password")
-        page.goto("/admin/mail/outboxmessage/")
+        page.goto("/admin/flasky_mail/outboxmessage/")
         yield page
 
 
@@ -131,7 +131,7 @@ def test_one_message_is_sent_again_from_its_page(page, site):
 
 def test_nothing_is_changed_until_something_is_ticked_and_confirmed(page, site):
     store(site, 1)
-    page.goto("/admin/mail/outboxmessage/?tab=queued")
+    page.goto("/admin/flasky_mail/outboxmessage/?tab=queued")
     page.get_by_role("button", name="Hold").click()
     expect(page.get_by_text("No message is ticked")).to_be_visible()
     row(page, "Mail 0").get_by_role("checkbox").check()

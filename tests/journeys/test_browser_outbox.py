@@ -1,4 +1,4 @@
-"""The outbox in a real browser: its list, its pictures, and how it keeps itself current."""
+"""The outbox in a real browser: its list, its charts, and how it keeps itself current."""
 
 import re
 import sys
@@ -13,7 +13,7 @@ from tests.sample_outbox import NAME, PASSWORD, SCRIPT, VIEWER
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="gunicorn does not run on Windows")
 
-LIST = "/admin/mail/outboxmessage/"
+LIST = "/admin/flasky_mail/outboxmessage/"
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,7 @@ def tab(page, name):
 # Looking
 
 
-def test_a_tab_shows_one_state_and_is_in_the_address(page):
+def test_a_tab_shows_one_state_and_is_in_the_url(page):
     page.goto(LIST)
     tab(page, "Failed").click()
     expect(page).to_have_url(re.compile(r"tab=failed"))
@@ -83,7 +83,7 @@ def test_a_search_finds_a_recipient_and_its_message(page):
 
 def test_filters_narrow_the_list_together(page):
     page.goto(f"{LIST}?tab=queued")
-    page.get_by_label("Came through").select_option("manage.py sendtestemail")
+    page.get_by_label("Came from").select_option("manage.py sendtestemail")
     page.get_by_label("Stored in").select_option("the last 24 hours")
     page.get_by_role("button", name="Show").click()
     expect(page.get_by_text("1 to 2 of 2 that match")).to_be_visible()
@@ -109,14 +109,14 @@ def test_pages_lead_to_older_messages_and_back(page):
     expect(rows(page)).to_have_count(50)
 
 
-def test_the_pictures_have_their_figures_behind_them(page):
+def test_the_charts_have_their_values_behind_them(page):
     page.goto(LIST)
     page.get_by_role("link", name="Charts").click()
     for title in ("Sent and failed in the last 24 hours", "Sent and failed in the last 30 days", "What waits"):
-        figure = page.locator("figure").filter(has_text=title)
-        expect(figure.get_by_role("img", name=title)).to_be_visible()
-        figure.get_by_text("As a table").click()
-        expect(figure.get_by_role("table")).to_be_visible()
+        chart = page.locator("figure").filter(has_text=title)
+        expect(chart.get_by_role("img", name=title)).to_be_visible()
+        chart.get_by_text("As a table").click()
+        expect(chart.get_by_role("table")).to_be_visible()
     expect(page.get_by_role("rowheader", name="example.org")).to_be_visible()
 
 
@@ -180,7 +180,7 @@ def test_the_mailbox_leads_to_the_mail_of_the_last_form_post(page, request):
 
 
 @pytest.fixture
-def live(desktop):
+def refreshing(desktop):
     """A list that keeps itself current; `clock` makes its time pass."""
     desktop.clock.install()
     desktop.goto(LIST)
@@ -195,7 +195,7 @@ def store(site, name):
 
 
 def let_it_look(page):
-    with page.expect_response(lambda response: "live=1" in response.url):
+    with page.expect_response(lambda response: "refresh=1" in response.url):
         page.clock.run_for(5000)
 
 
@@ -203,120 +203,120 @@ def first_row(page):
     return rows(page).first.get_attribute("data-key")
 
 
-def test_a_new_message_appears_by_itself(live, site):
-    before = first_row(live)
+def test_a_new_message_appears_by_itself(refreshing, site):
+    before = first_row(refreshing)
     store(site, "Live one")
-    let_it_look(live)
-    wait_until(lambda: first_row(live) != before)
-    expect(live.get_by_role("status").filter(has_text="Refreshes every 5 s.")).to_be_visible()
+    let_it_look(refreshing)
+    wait_until(lambda: first_row(refreshing) != before)
+    expect(refreshing.get_by_role("status").filter(has_text="Refreshes every 5 s.")).to_be_visible()
 
 
-def test_what_is_under_the_pointer_does_not_move(live, site):
-    before = first_row(live)
-    link = rows(live).nth(3).get_by_role("link")
+def test_what_is_under_the_pointer_does_not_move(refreshing, site):
+    before = first_row(refreshing)
+    link = rows(refreshing).nth(3).get_by_role("link")
     link.hover()
     top = link.bounding_box()["y"]
     store(site, "Live two")
-    let_it_look(live)
-    expect(live.get_by_text("Something new waits until the pointer is elsewhere.")).to_be_visible()
-    assert (first_row(live), link.bounding_box()["y"]) == (before, top)
-    live.mouse.move(1, 1)
-    let_it_look(live)
-    wait_until(lambda: first_row(live) != before)
+    let_it_look(refreshing)
+    expect(refreshing.get_by_text("Something new waits until the pointer is elsewhere.")).to_be_visible()
+    assert (first_row(refreshing), link.bounding_box()["y"]) == (before, top)
+    refreshing.mouse.move(1, 1)
+    let_it_look(refreshing)
+    wait_until(lambda: first_row(refreshing) != before)
 
 
-SIGN = "from flasky.mail.models import Deliverer; Deliverer.objects.sign('web-1 4711', 4)"
+SIGN = "from flasky.mail.models import Process; Process.objects.heartbeat('web-1 4711', 4)"
 
 
-def test_a_banner_that_goes_does_not_move_what_is_under_the_pointer(live, site):
-    site.shell(f"{SIGN}; Deliverer.objects.all().delete()")
-    let_it_look(live)
-    banner = live.get_by_text("Nobody delivers")
+def test_a_banner_that_goes_does_not_move_what_is_under_the_pointer(refreshing, site):
+    site.shell(f"{SIGN}; Process.objects.all().delete()")
+    let_it_look(refreshing)
+    banner = refreshing.get_by_text("Nobody delivers")
     expect(banner).to_be_visible()
-    link = rows(live).first.get_by_role("link")
+    link = rows(refreshing).first.get_by_role("link")
     link.hover()
     top = link.bounding_box()["y"]
     site.shell(SIGN)
-    let_it_look(live)
-    expect(live.get_by_text("Something new waits")).to_be_visible()
+    let_it_look(refreshing)
+    expect(refreshing.get_by_text("Something new waits")).to_be_visible()
     assert link.bounding_box()["y"] == top
-    live.mouse.move(1, 1)
-    let_it_look(live)
+    refreshing.mouse.move(1, 1)
+    let_it_look(refreshing)
     expect(banner).to_have_count(0)
 
 
-def test_a_banner_that_comes_does_not_move_what_is_under_the_pointer(live, site):
+def test_a_banner_that_comes_does_not_move_what_is_under_the_pointer(refreshing, site):
     site.shell(SIGN)
-    let_it_look(live)
-    expect(live.get_by_text("Nobody delivers")).to_have_count(0)
-    link = rows(live).first.get_by_role("link")
+    let_it_look(refreshing)
+    expect(refreshing.get_by_text("Nobody delivers")).to_have_count(0)
+    link = rows(refreshing).first.get_by_role("link")
     link.hover()
     top = link.bounding_box()["y"]
-    site.shell(f"{SIGN}; Deliverer.objects.all().delete()")
-    let_it_look(live)
-    expect(live.get_by_text("Nobody delivers")).to_have_count(1)
+    site.shell(f"{SIGN}; Process.objects.all().delete()")
+    let_it_look(refreshing)
+    expect(refreshing.get_by_text("Nobody delivers")).to_have_count(1)
     assert link.bounding_box()["y"] == pytest.approx(top, abs=1)
 
 
-def test_what_has_the_focus_does_not_move(live, site):
-    before = first_row(live)
-    box = rows(live).nth(2).get_by_role("checkbox")
+def test_what_has_the_focus_does_not_move(refreshing, site):
+    before = first_row(refreshing)
+    box = rows(refreshing).nth(2).get_by_role("checkbox")
     box.focus()
     store(site, "Live three")
-    let_it_look(live)
-    expect(live.get_by_text("Something new waits")).to_be_visible()
+    let_it_look(refreshing)
+    expect(refreshing.get_by_text("Something new waits")).to_be_visible()
     expect(box).to_be_focused()
-    assert first_row(live) == before
+    assert first_row(refreshing) == before
 
 
-def test_a_ticked_box_stays_ticked(live, site):
-    before = first_row(live)
-    box = rows(live).nth(1).get_by_role("checkbox")
+def test_a_ticked_box_stays_ticked(refreshing, site):
+    before = first_row(refreshing)
+    box = rows(refreshing).nth(1).get_by_role("checkbox")
     key = box.get_attribute("value")
     box.check()
     box.blur()
-    live.mouse.move(1, 1)
+    refreshing.mouse.move(1, 1)
     store(site, "Live four")
-    let_it_look(live)
-    wait_until(lambda: first_row(live) != before)
-    expect(live.locator(f'input[name="message"][value="{key}"]')).to_be_checked()
+    let_it_look(refreshing)
+    wait_until(lambda: first_row(refreshing) != before)
+    expect(refreshing.locator(f'input[name="message"][value="{key}"]')).to_be_checked()
 
 
-def test_a_state_changes_in_place_while_the_pointer_is_on_another_row(live, site):
-    before = first_row(live)
+def test_a_state_changes_in_place_while_the_pointer_is_on_another_row(refreshing, site):
+    before = first_row(refreshing)
     store(site, "Live nine")  # another test wants the state of what was there
-    let_it_look(live)
-    wait_until(lambda: first_row(live) != before)
-    key = first_row(live)
-    rows(live).nth(4).get_by_role("link").hover()
+    let_it_look(refreshing)
+    wait_until(lambda: first_row(refreshing) != before)
+    key = first_row(refreshing)
+    rows(refreshing).nth(4).get_by_role("link").hover()
     site.shell(
         f"from flasky.mail.models import OutboxMessage; OutboxMessage.objects.filter(pk={key}).update(state='held')"
     )
-    let_it_look(live)
-    expect(live.locator(f'li[data-key="{key}"] .badge').first).to_have_text("held")
+    let_it_look(refreshing)
+    expect(refreshing.locator(f'li[data-key="{key}"] .badge').first).to_have_text("held")
 
 
-def test_who_was_logged_out_is_told_that_refreshing_has_stopped(live):
-    live.context.clear_cookies()
-    let_it_look(live)
-    expect(live.get_by_text("Refreshing has stopped")).to_be_visible()
+def test_who_was_logged_out_is_told_that_refreshing_has_stopped(refreshing):
+    refreshing.context.clear_cookies()
+    let_it_look(refreshing)
+    expect(refreshing.get_by_text("Refreshing has stopped")).to_be_visible()
 
 
-def test_a_site_that_is_away_is_asked_again(live, site):
-    before = first_row(live)
+def test_a_site_that_is_away_is_asked_again(refreshing, site):
+    before = first_row(refreshing)
     store(site, "Live five")
-    live.route("**/outboxmessage/?*", lambda route: route.abort(), times=1)
-    live.clock.run_for(5000)
-    expect(live.get_by_text("The site does not answer at the moment")).to_be_visible()
-    live.complaints.clear()  # the browser's own
-    live.clock.run_for(5000)
-    let_it_look(live)
-    wait_until(lambda: first_row(live) != before)
+    refreshing.route("**/outboxmessage/?*", lambda route: route.abort(), times=1)
+    refreshing.clock.run_for(5000)
+    expect(refreshing.get_by_text("The site does not answer at the moment")).to_be_visible()
+    refreshing.complaints.clear()  # the browser's own
+    refreshing.clock.run_for(5000)
+    let_it_look(refreshing)
+    wait_until(lambda: first_row(refreshing) != before)
 
 
 def test_an_unfolded_table_stays_unfolded(desktop, site):
     desktop.clock.install()
-    desktop.goto(f"{LIST}charts/?live=1")
+    desktop.goto(f"{LIST}charts/?refresh=1")
     desktop.get_by_text("As a table").last.click()
     desktop.mouse.move(1, 1)
     desktop.evaluate("document.activeElement.blur()")
@@ -332,7 +332,7 @@ def test_the_page_of_a_message_keeps_itself_current_but_for_its_frame(desktop, s
     desktop.clock.install()
     desktop.goto(LIST)
     key = first_row(desktop)
-    desktop.goto(f"{LIST}{key}/change/?live=1")
+    desktop.goto(f"{LIST}{key}/change/?refresh=1")
     expect(desktop.get_by_role("button", name="Hold")).to_be_visible()
     desktop.evaluate("document.querySelector('iframe').dataset.mark = 'the same'")
     site.shell(f"OutboxMessage.objects.filter(pk={key}).hold('Vera')")
@@ -348,15 +348,15 @@ def test_the_page_of_a_message_keeps_itself_current_but_for_its_frame(desktop, s
 def test_without_javascript_the_whole_page_is_loaded_again(browser, site):
     with opened(browser, site, java_script_enabled=False) as page:
         log_in(page, site, NAME, PASSWORD)
-        page.goto(f"{LIST}?live=1")
+        page.goto(f"{LIST}?refresh=1")
         before = first_row(page)
         store(site, "Live seven")
         wait_until(lambda: first_row(page) != before)
 
 
 def test_a_page_refreshes_itself_only_if_the_viewer_wants(desktop):
-    desktop.goto(f"{LIST}?live=1")
-    assert "live.js" in desktop.content()
+    desktop.goto(f"{LIST}?refresh=1")
+    assert "refresh.js" in desktop.content()
     desktop.get_by_role("link", name="Stop refreshing").click()
     expect(desktop.get_by_role("link", name="Refresh by itself")).to_be_visible()
-    assert "live.js" not in desktop.content()
+    assert "refresh.js" not in desktop.content()

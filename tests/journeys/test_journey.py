@@ -3,7 +3,6 @@
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +11,7 @@ import pytest
 import requests
 
 from tests.conftest import wait_until
+from tests.own_servers import free_port
 from tests.running_site import Site, Visitor
 from tests.smtp_server import SmtpServer
 
@@ -65,7 +65,7 @@ def test_a_user_added_in_the_admin_becomes_a_mail(site, smtp_server):
     boss, ann = sorted(smtp_server.wait_for(2), key=lambda mail: "Ann" in mail.text)
     assert_tells_of(boss, "boss")
     assert_tells_of(ann, "Ann Lee")
-    outbox = visitor.get("/admin/mail/outboxmessage/").text
+    outbox = visitor.get("/admin/flasky_mail/outboxmessage/").text
     assert "[Flasky] New User" in outbox
     assert "admin@example.com" in outbox
 
@@ -242,12 +242,6 @@ def test_a_development_server_that_is_stopped_finishes_the_mail_on_the_wire(tmp_
         smtp_server.gate.set()
         server.wait(30)
     assert site.count("OutboxMessage", state="sent") == 1
-
-
-def free_port():
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        return unused.getsockname()[1]
 
 
 class Uvicorn:

@@ -30,7 +30,6 @@ from hypothesis.stateful import (
 
 from flasky.mail.delivery import engine
 from flasky.mail.models import (
-    FINISHED,
     IN_TURN,
     LOST_CLAIMS_UNTIL_HELD,
     UNKNOWN_ENDS_UNTIL_HELD,
@@ -47,14 +46,14 @@ MOST = 4  # messages: few, so that much happens to each
 ENDS = (State.SENT, State.FAILED, State.HELD, State.CANCELLED)
 
 # What becomes of a recipient: what the holder hears, and whether the relay took the mail, which is the truth.
-FATES = {
+REPLIES = {
     "accepted": (Verdict.ACCEPTED, True),
     "refused": (Verdict.REFUSED, False),
     "refused for now": (Verdict.POSTPONED, False),
     "taken, reply lost": (Verdict.UNKNOWN, True),
     "not taken, reply lost": (Verdict.UNKNOWN, False),
 }
-ANY_FATES = st.lists(st.sampled_from(["accepted", "accepted", *FATES]), min_size=len(PEOPLE), max_size=len(PEOPLE))
+ANY_REPLIES = st.lists(st.sampled_from(["accepted", "accepted", *REPLIES]), min_size=len(PEOPLE), max_size=len(PEOPLE))
 
 
 @dataclass
@@ -109,7 +108,7 @@ class Hand:
         if self.has_begun:
             assert list(self.states) == []
         else:  # nobody begins a claim when it is told to stop
-            OutboxMessage.objects.release(self.token)
+            OutboxMessage.objects.give_back(self.token)
 
 
 def some(*states):
@@ -174,13 +173,13 @@ class MessageLives(RuleBasedStateMachine):
         """Return what is left of the claim, in its order."""
         return sorted((life for life in self.lives.values() if life.token == token), key=lambda life: life.turn)
 
-    @rule(target=on_the_wire, hand=consumes(claims), fates=ANY_FATES)
-    def hand_over(self, hand, fates):
+    @rule(target=on_the_wire, hand=consumes(claims), texts=ANY_REPLIES)
+    def hand_over(self, hand, texts):
         """The relay hears of the first message, also from a holder whose claim is gone without its knowing."""
         message = hand.left[0]
-        for address, fate in zip(message.remaining_recipients, fates, strict=False):
-            verdict, taken = FATES[fate]
-            hand.replies[address] = Reply(verdict, fate)
+        for address, text in zip(message.remaining_recipients, texts, strict=False):
+            verdict, taken = REPLIES[text]
+            hand.replies[address] = Reply(verdict, text)
             self.lives[message.pk].taken[address] += taken
         return hand
 
@@ -217,9 +216,9 @@ class MessageLives(RuleBasedStateMachine):
         assert list(hand.states) == []
         return multiple()
 
-    @rule(target=claims, hand=consumes(claims), fates=ANY_FATES)
-    def hand_over_and_record(self, hand, fates):
-        self.hand_over(hand, fates)
+    @rule(target=claims, hand=consumes(claims), texts=ANY_REPLIES)
+    def hand_over_and_record(self, hand, texts):
+        self.hand_over(hand, texts)
         return self.record(hand)
 
     @rule(hand=consumes(claims))
@@ -253,17 +252,17 @@ class MessageLives(RuleBasedStateMachine):
     def claim_and_die_again(self, holder):
         for hand in self.take(1, holder):
             self.expire({hand.token})
-            self.release_expired()
+            self.take_over_expired()
 
     # What the clock does, and what every sweep does then
 
     @some(State.SENDING)
-    @rule(target=claims, data=st.data(), then=st.sampled_from(["nothing", "release", "claim"]))
+    @rule(target=claims, data=st.data(), then=st.sampled_from(["nothing", "take over", "claim"]))
     def let_leases_expire(self, data, then):
         self._any(data, State.SENDING)
         self.expire({life.token for life in self._chosen})
         if then != "nothing":
-            self.release_expired()
+            self.take_over_expired()
         return multiple(*(self.take(MOST, "a rescuer") if then == "claim" else ()))
 
     def expire(self, tokens):
@@ -277,10 +276,10 @@ class MessageLives(RuleBasedStateMachine):
 
     @precondition(lambda self: any(life.expired and life.state == State.SENDING for life in self.lives.values()))
     @rule()
-    def release_expired(self):
+    def take_over_expired(self):
         """Only the first of what is left of a claim may have been handed over."""
         expired = [life for life in self.lives.values() if life.state == State.SENDING and life.expired]
-        assert OutboxMessage.objects.release_expired() == len(expired)
+        assert OutboxMessage.objects.take_over_expired() == len(expired)
         for token in {life.token for life in expired}:
             first, *others = self.claimed_with(token)
             first.lost_claims += 1
@@ -312,7 +311,7 @@ class MessageLives(RuleBasedStateMachine):
             case "cancel":
                 self._end(chosen.cancel(), State.CANCELLED, (State.QUEUED, State.HELD))
             case "prune":
-                ended = [life for life in self._chosen if life.state in FINISHED and not life.pruned]
+                ended = [life for life in self._chosen if life.state in State.finished() and not life.pruned]
                 assert chosen.prune_bodies() == len(ended)
                 for life in ended:
                     life.pruned = True
@@ -372,7 +371,7 @@ class MessageLives(RuleBasedStateMachine):
             self.check_promise(message, life)
 
     def check_columns(self, message, life):
-        sending, finished = message.state == State.SENDING, message.state in FINISHED
+        sending, finished = message.state == State.SENDING, message.state in State.finished()
         assert (message.claim_token is not None) == sending
         assert (message.lease_expires_at is not None) == sending
         assert (message.finished_at is not None) == finished
@@ -408,9 +407,9 @@ class MessageLives(RuleBasedStateMachine):
     # The end
 
     def teardown(self):
-        """Everybody has died; now a worker that meets no trouble runs until nothing waits any more."""
+        """Everybody has died; now a worker that meets no outage runs until nothing waits any more."""
         self.expire({life.token for life in self.lives.values() if life.state == State.SENDING})
-        self.release_expired()
+        self.take_over_expired()
         self.let_the_next_attempts_come()
         for hand in self.take(len(self.lives), "the last one"):
             while hand.left:
@@ -425,7 +424,7 @@ class MessageLives(RuleBasedStateMachine):
 
 @pytest.mark.django_db(transaction=True)
 def test_any_life_ends_well_and_no_repeat_is_silent(monkeypatch):
-    monkeypatch.setattr(engine, "kept", nullcontext)  # the clock is the machine's: leases run out when it says so
+    monkeypatch.setattr(engine, "renewing", nullcontext)  # the clock is the machine's: leases run out when it says so
     run_state_machine_as_test(
         MessageLives,
         settings=settings(

@@ -25,11 +25,11 @@ pytestmark = [
     ),
 ]
 THREADS = 4  # of each host
-FRESH = "UPDATE mail_outboxmessage SET queued_at = now(), next_attempt_at = now()"
+FRESH = "UPDATE flasky_mail_outboxmessage SET queued_at = now(), next_attempt_at = now()"
 AGAIN = f"{FRESH}, state = 'queued', outcomes = '{{}}', finished_at = NULL WHERE id % 10 = 0"
 WAITING = "SELECT 1 FROM pg_locks JOIN pg_database ON database = pg_database.oid WHERE NOT granted AND datname = %s"
 BY_SOMEBODY_DEAD = """
-    UPDATE mail_outboxmessage SET state = 'sending', claimed_by = 'somebody dead', lease_expires_at = now(),
+    UPDATE flasky_mail_outboxmessage SET state = 'sending', claimed_by = 'somebody dead', lease_expires_at = now(),
     claim_token = md5((id / 50)::text)::uuid
 """
 
@@ -151,8 +151,12 @@ def test_a_host_that_stays_cut_off_from_the_database_can_be_stopped(net):
 
 @pytest.mark.parametrize(
     ("before", "table"),
-    [(FRESH, "mail_outboxmessage"), (FRESH, "mail_attempt"), (BY_SOMEBODY_DEAD, "mail_outboxmessage")],
-    ids=["a claim", "a record", "a release"],
+    [
+        (FRESH, "flasky_mail_outboxmessage"),
+        (FRESH, "flasky_mail_attempt"),
+        (BY_SOMEBODY_DEAD, "flasky_mail_outboxmessage"),
+    ],
+    ids=["a claim", "a record", "a give-back"],
 )
 def test_a_host_that_is_cut_off_in_a_transaction_does_not_keep_its_locks(net, before, table):
     net.ask(before)

@@ -26,11 +26,11 @@ with transaction.atomic():
     for number in range({MESSAGES}):
         EmailMessage("Hi", "Hello", "ann@example.com", ["b@example.com"]).send()
 """
-SENT = "SELECT message_id FROM mail_outboxmessage WHERE state = 'sent'"
-MARKED = "SELECT message_id FROM mail_outboxmessage WHERE possible_duplicate"
+SENT = "SELECT message_id FROM flasky_mail_outboxmessage WHERE state = 'sent'"
+MARKED = "SELECT message_id FROM flasky_mail_outboxmessage WHERE possible_duplicate"
 WITHOUT_A_PAUSE = """
-UPDATE mail_outboxmessage SET next_attempt_at = now() WHERE id IN (
-    SELECT id FROM mail_outboxmessage WHERE state = 'queued' AND next_attempt_at > now() FOR UPDATE SKIP LOCKED
+UPDATE flasky_mail_outboxmessage SET next_attempt_at = now() WHERE id IN (
+    SELECT id FROM flasky_mail_outboxmessage WHERE state = 'queued' AND next_attempt_at > now() FOR UPDATE SKIP LOCKED
 )
 """
 SHORT = {"DJANGO_SETTINGS_MODULE": "tests.haste"}
@@ -144,7 +144,7 @@ def test_a_database_that_only_reads_for_a_while_after_the_final_dot_lets_no_mail
             check_all_accepted(database, relay)
         assert Counter(relay.accepted).most_common(1)[0][1] == 1
         assert database.ask(MARKED) == []
-        replies = database.ask("SELECT outcome, reply, count(*) FROM mail_attempt GROUP BY outcome, reply")
+        replies = database.ask("SELECT outcome, reply, count(*) FROM flasky_mail_attempt GROUP BY outcome, reply")
         assert replies == [("accepted", "250 2.0.0 Queued", MESSAGES)]
 
 

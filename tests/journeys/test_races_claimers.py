@@ -11,7 +11,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture(params=[True, False], ids=["skip locked", "no locks"])
 def locks(request, monkeypatch):
-    """Whether who claims locks the rows that he has picked: also try without, as some databases must."""
+    """Whether a claimer locks the rows that it has picked: also try without, as some databases must."""
     features = type(connection.features)
     if request.param and not connection.features.has_select_for_update_skip_locked:
         pytest.skip("this database has no SKIP LOCKED")
@@ -44,7 +44,7 @@ def test_two_claimers_at_once_get_two_messages_where_rows_can_be_locked(locks):
 
 
 def test_a_claim_of_several_leaves_out_what_a_quicker_one_has_taken(locks):
-    """Where he has locked the rows he is not slower, and the other gets what is left."""
+    """Where it has locked the rows it is not slower, and the other gets what is left."""
     store(), store(), store()
     first = Actor(lambda: OutboxMessage.objects.claim(2, "first"), before=WRITING)
     second = Actor(lambda: OutboxMessage.objects.claim(1, "second"))
@@ -66,7 +66,7 @@ def test_a_person_who_is_slower_than_the_claim_changes_nothing(verb):
 
 @pytest.mark.parametrize(("verb", "state"), [("hold", State.HELD), ("cancel", State.CANCELLED)])
 def test_a_worker_who_is_slower_than_the_person_gets_nothing(verb, state, locks):
-    """Where he has locked the row he is not slower: the person waits, and comes too late."""
+    """Where it has locked the row it is not slower: the person waits, and comes too late."""
     message = store()
     worker = Actor(lambda: OutboxMessage.objects.claim(1), before=WRITING)
     person = Actor(getattr(OutboxMessage.objects.all(), verb))

@@ -84,7 +84,7 @@ def test_a_holder_who_pauses_after_the_250_finds_its_message_delivered_by_anothe
     holder = Actor(deliver_due)
     stopped_after_the_reply.wait()
     expire()
-    assert OutboxMessage.objects.release_expired() == 1
+    assert OutboxMessage.objects.take_over_expired() == 1
     assert deliver_due() == {State.SENT: 1}
     stopped_after_the_reply.go_on()
     assert holder.result() == {"lost": 1}
@@ -96,7 +96,7 @@ def test_a_holder_who_goes_on_while_the_rescuer_delivers_changes_nothing_either(
     holder = Actor(deliver_due)
     stopped_after_the_reply.wait()
     expire()
-    OutboxMessage.objects.release_expired()
+    OutboxMessage.objects.take_over_expired()
     rescuer = claim("rescuer")
     stopped_after_the_reply.go_on()
     assert holder.result() == {"lost": 1}
@@ -115,7 +115,7 @@ def test_a_holder_who_pauses_before_the_relay_repeats_the_message_but_not_in_sil
     holder = Actor(deliver_due)
     stop.wait()
     expire()
-    OutboxMessage.objects.release_expired()
+    OutboxMessage.objects.take_over_expired()
     assert deliver_due() == {State.SENT: 1}
     stop.go_on()
     assert holder.result() == {"lost": 1}
@@ -130,7 +130,7 @@ def test_a_holder_who_finds_its_claim_lost_sends_nothing_more(relay, stopped_aft
     holder = Actor(deliver_one_claim)
     stopped_after_the_reply.wait()
     expire()
-    assert OutboxMessage.objects.release_expired() == 2
+    assert OutboxMessage.objects.take_over_expired() == 2
     stopped_after_the_reply.go_on()
     assert holder.result() == ["lost"]
     assert sent(relay) == {first.message_id: 1}
@@ -145,7 +145,7 @@ def test_an_envelope_that_was_ahead_of_its_turn_is_withdrawn_when_the_claim_is_l
         holder = Actor(deliver_one_claim)
         stopped_after_the_reply.wait()
         expire()
-        OutboxMessage.objects.release_expired()
+        OutboxMessage.objects.take_over_expired()
         stopped_after_the_reply.go_on()
         assert holder.result() == ["lost"]
         assert deliver_due() == {State.SENT: 2}
@@ -158,7 +158,7 @@ def test_a_holder_whose_claim_is_lost_before_the_next_repeats_only_that_and_not_
     holder = Actor(deliver_one_claim)
     stop.wait()
     expire()
-    assert OutboxMessage.objects.release_expired() == 2
+    assert OutboxMessage.objects.take_over_expired() == 2
     assert deliver_due() == {State.SENT: 2}
     stop.go_on()
     assert holder.result() == [State.SENT, "lost"]
@@ -173,7 +173,7 @@ def test_a_rescuer_who_comes_while_the_holder_is_recording_marks_the_next_when_i
     holder = Actor(deliver_one_claim, before=NOTING, wait=False)
     stopped_after_the_reply.wait()
     expire()
-    rescuer = Actor(OutboxMessage.objects.release_expired, before=LOCKING)  # it has seen that the lease has expired
+    rescuer = Actor(OutboxMessage.objects.take_over_expired, before=LOCKING)  # it has seen that the lease has expired
     stopped_after_the_reply.go_on()
     holder.stop.wait()  # the first row is changed, not committed
     wait_until_locked(first)
@@ -181,7 +181,7 @@ def test_a_rescuer_who_comes_while_the_holder_is_recording_marks_the_next_when_i
     holder.stop.go_on()
     stop.wait()
     assert rescuer.result() == 0
-    assert OutboxMessage.objects.release_expired() == 2
+    assert OutboxMessage.objects.take_over_expired() == 2
     assert deliver_due() == {State.SENT: 2}
     stop.go_on()
     assert holder.result() == [State.SENT, "lost"]
@@ -189,14 +189,14 @@ def test_a_rescuer_who_comes_while_the_holder_is_recording_marks_the_next_when_i
 
 
 @pytest.mark.parametrize("before", [CHANGING, NOTING], ids=["locked", "changed"])
-def test_a_holder_who_records_while_the_rescuer_releases_waits_and_sends_nothing_more(
+def test_a_holder_who_records_while_the_rescuer_takes_over_waits_and_sends_nothing_more(
     before, relay, stopped_after_the_reply
 ):
     first, second = store(), store()
     holder = Actor(deliver_one_claim)
     stopped_after_the_reply.wait()
     expire()
-    rescuer = Actor(OutboxMessage.objects.release_expired, before=before)
+    rescuer = Actor(OutboxMessage.objects.take_over_expired, before=before)
     stopped_after_the_reply.go_on()
     assert rescuer.result() == 2
     assert holder.result() == ["lost"]
@@ -222,7 +222,7 @@ def test_a_rescuer_who_is_slower_than_the_renewal_changes_nothing():
     store(), store()
     held, other = OutboxMessage.objects.claim(2)
     expire()
-    rescuer = Actor(OutboxMessage.objects.release_expired, before=LOCKING)
+    rescuer = Actor(OutboxMessage.objects.take_over_expired, before=LOCKING)
     assert renew(held) == 2
     before = list(OutboxMessage.objects.order_by("pk").values())
     assert rescuer.result() == 0
@@ -234,7 +234,7 @@ def test_a_rescuer_who_is_slower_than_the_end_changes_nothing():
     message = store()
     held = claim()
     expire()
-    rescuer = Actor(OutboxMessage.objects.release_expired, before=LOCKING)
+    rescuer = Actor(OutboxMessage.objects.take_over_expired, before=LOCKING)
     assert end(held) == State.SENT
     assert rescuer.result() == 0
     message.refresh_from_db()
@@ -247,8 +247,8 @@ def test_a_rescuer_who_is_slower_than_the_next_claim_leaves_that_alone():
     message = store()
     held = claim()
     expire()
-    rescuer = Actor(OutboxMessage.objects.release_expired, before=LOCKING)
-    held.release()
+    rescuer = Actor(OutboxMessage.objects.take_over_expired, before=LOCKING)
+    held.give_back()
     other = claim("other")
     expire()
     assert rescuer.result() == 0
@@ -271,8 +271,8 @@ def test_a_holder_who_records_later_than_the_rescuer_leaves_only_a_line_in_the_h
 @pytest.mark.parametrize("claimed_again", [True, False], ids=["claimed again", "queued"])
 @pytest.mark.parametrize(
     "late",
-    [OutboxMessage.release, lambda held: OutboxMessage.objects.release(held.claim_token), renew],
-    ids=["release", "release all", "renew"],
+    [OutboxMessage.give_back, lambda held: OutboxMessage.objects.give_back(held.claim_token), renew],
+    ids=["give back", "give back all", "renew"],
 )
 def test_a_holder_who_is_slower_than_the_rescuer_changes_nothing(late, claimed_again):
     message = store()
@@ -286,7 +286,7 @@ def test_a_holder_who_is_slower_than_the_rescuer_changes_nothing(late, claimed_a
 
 def taken_by_a_rescuer(claimed_again):
     expire()
-    assert OutboxMessage.objects.release_expired() == 1
+    assert OutboxMessage.objects.take_over_expired() == 1
     if claimed_again:
         claim("rescuer")
     return OutboxMessage.objects.values().get()
@@ -296,7 +296,7 @@ def test_a_holder_who_comes_while_the_rescuer_is_writing_waits_and_changes_nothi
     message = store()
     held = claim()
     expire()
-    rescuer = Actor(OutboxMessage.objects.release_expired, before=NOTING)  # the row is changed, not committed
+    rescuer = Actor(OutboxMessage.objects.take_over_expired, before=NOTING)  # the row is changed, not committed
     holder = Actor(lambda: end(held))
     assert rescuer.result() == 1
     assert holder.result() == "lost"
@@ -309,7 +309,7 @@ def test_a_rescuer_who_comes_while_the_holder_is_writing_changes_nothing(stopped
     holder = Actor(deliver_due, before=NOTING, wait=False)
     stopped_after_the_reply.wait()
     expire()
-    rescuer = Actor(OutboxMessage.objects.release_expired, before=LOCKING)  # it has seen that the lease has expired
+    rescuer = Actor(OutboxMessage.objects.take_over_expired, before=LOCKING)  # it has seen that the lease has expired
     stopped_after_the_reply.go_on()
     holder.stop.wait()  # the row is changed, not committed
     wait_until_locked(message)
@@ -330,7 +330,7 @@ def test_a_rescuer_waits_for_no_holder_whose_transaction_stays_open():
     expire()
     holder = Actor(lambda: end(held), before=NOTING)  # the row is changed, not committed
     wait_until_locked(held)
-    assert OutboxMessage.objects.release_expired() == 1
+    assert OutboxMessage.objects.take_over_expired() == 1
     assert holder.result() == State.SENT
     other.refresh_from_db()
     assert (other.state, other.possible_duplicate) == (State.QUEUED, True)
@@ -341,8 +341,8 @@ def test_two_rescuers_at_once_leave_one_line_in_the_history(before):
     message, untouched = store(), store()
     OutboxMessage.objects.claim(2)
     expire()
-    first = Actor(OutboxMessage.objects.release_expired, before=LOCKING)
-    second = Actor(OutboxMessage.objects.release_expired, before=before)
+    first = Actor(OutboxMessage.objects.take_over_expired, before=LOCKING)
+    second = Actor(OutboxMessage.objects.take_over_expired, before=before)
     first.stop.go_on()
     assert sorted(rescuer.result() for rescuer in (second, first)) == [0, 2]
     message.refresh_from_db()

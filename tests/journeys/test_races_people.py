@@ -3,7 +3,7 @@
 import pytest
 
 from flasky.mail.models import Action, OutboxMessage, State
-from flasky.mail.web.actions import OFFERS, Decision, last_action, perform
+from flasky.mail.web.actions import OPERATIONS, ActionRequest, last_action, perform
 from tests.actors import ACCEPTED, LOCKING, NOTING, POSTPONED, REFUSED, WRITING, Actor, claim, end, store
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -73,7 +73,7 @@ def states():
 
 
 def noted():
-    return list(Action.objects.order_by("pk").values_list("verb", "person"))
+    return list(Action.objects.order_by("pk").values_list("verb", "actor"))
 
 
 @pytest.mark.parametrize("verb", ["hold", "cancel"])
@@ -100,8 +100,8 @@ def test_a_claim_that_is_slower_than_a_person_takes_nothing(verb, state):
 def test_a_release_that_is_slower_than_another_and_the_claim_after_it_changes_nothing():
     message = store()
     OutboxMessage.objects.hold("Ann")
-    person = Actor(lambda: OutboxMessage.objects.let_go("Bob"), before=LOCKING)
-    assert OutboxMessage.objects.let_go("Cem") == 1
+    person = Actor(lambda: OutboxMessage.objects.release("Bob"), before=LOCKING)
+    assert OutboxMessage.objects.release("Cem") == 1
     claimed = claim()
     assert person.result() == 0
     message.refresh_from_db()
@@ -110,11 +110,11 @@ def test_a_release_that_is_slower_than_another_and_the_claim_after_it_changes_no
 
 
 @pytest.mark.parametrize(
-    ("slower", "faster", "state"), [("let_go", "cancel", State.CANCELLED), ("hold", "cancel", State.CANCELLED)]
+    ("slower", "faster", "state"), [("release", "cancel", State.CANCELLED), ("hold", "cancel", State.CANCELLED)]
 )
 def test_of_two_who_want_different_things_the_slower_sees_what_the_faster_did(slower, faster, state):
     store()
-    if slower == "let_go":
+    if slower == "release":
         OutboxMessage.objects.hold()
     person = Actor(getattr(OutboxMessage.objects, slower), before=LOCKING)
     assert getattr(OutboxMessage.objects, faster)() == 1
@@ -136,9 +136,9 @@ def test_who_waits_for_anothers_lock_decides_by_what_it_left():
 
 def copying(name, message, person="Ann"):
     """Return what does one of the actions, as a person was asked before any of it was done."""
-    [offer] = [offer for offer in OFFERS if offer.name == name]
-    decision = Decision(person, f"{person.lower()}@example.com", last_action())
-    return lambda: perform(offer, [message.pk], decision).done
+    [operation] = [operation for operation in OPERATIONS if operation.name == name]
+    asked = ActionRequest(person, f"{person.lower()}@example.com", last_action())
+    return lambda: perform(operation, [message.pk], asked).done
 
 
 @pytest.mark.parametrize("name", ["send_again", "forward"])
@@ -167,7 +167,7 @@ def test_two_people_at_once_send_it_again_once():
     ann, bob = copying("send_again", message, "Ann"), copying("send_again", message, "Bob")
     slower = Actor(bob, before=LOCKING)
     assert (ann(), slower.result()) == (1, 0)
-    assert noted() == [("made", "Ann"), ("sent again", "Ann")]
+    assert noted() == [("copied", "Ann"), ("sent_again", "Ann")]
 
 
 @pytest.mark.parametrize("prune", ["prune", "prune_bodies"])

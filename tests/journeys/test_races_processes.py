@@ -79,7 +79,7 @@ def test_a_process_that_is_paused_after_the_250_and_then(end, relay):
         relay.gate.set()
         relay.wait_for(1)
         expire()
-        OutboxMessage.objects.release_expired()
+        OutboxMessage.objects.take_over_expired()
         rescuer.deliver()
         assert rescuer.result() == {"sent": 1}
         if end == "goes on":

@@ -1,6 +1,8 @@
 """flasky.mail.backend: store instead of sending."""
 
-from datetime import datetime, timedelta
+import logging
+from datetime import date, datetime, timedelta, timezone
+from email import message_from_bytes, policy
 
 import pytest
 from anymail.message import AnymailMessage
@@ -9,10 +11,13 @@ from django.core.mail import EmailMessage, mail_admins, send_mail, send_mass_mai
 from django.db import DatabaseError, OperationalError, connection, transaction
 from django.db.transaction import TransactionManagementError
 from django.test.utils import CaptureQueriesContext
-from django.utils import timezone
+from django.utils.functional import lazystr
+from django.utils.log import AdminEmailHandler
+from django.utils.timezone import now
 
 from flasky.mail import dispatchers
 from flasky.mail.backend import OutboxEmailBackend
+from flasky.mail.compat import HAS_MODERN_PARTS
 from flasky.mail.models import OutboxMessage, State
 
 pytestmark = pytest.mark.django_db
@@ -54,36 +59,69 @@ def test_a_mail_is_as_urgent_as_its_email_says():
     assert OutboxMessage.objects.get(priority="urgent") == email.outbox_message
 
 
-def test_a_priority_that_does_not_exist_is_refused():
+@pytest.mark.parametrize(
+    ("given", "kept"), [("now", "urgent"), ("high", "urgent"), ("medium", "normal"), ("low", "bulk"), (None, "normal")]
+)
+def test_the_names_of_other_outboxes_are_taken_for_the_nearest_of_ours(given, kept):
     email = an_email()
-    email.priority = "high"
-    with pytest.raises(ValueError, match="'high'; it must be urgent, normal, bulk"):
+    email.priority = given
+    email.send()
+    assert OutboxMessage.objects.get().priority == kept
+
+
+@pytest.mark.parametrize("given", ["deferred", "High", 1, 2.5, ["low"]])  # 1 is high there, and medium elsewhere
+def test_a_priority_that_does_not_exist_is_refused(given):
+    email = an_email()
+    email.priority = given
+    with pytest.raises(ValueError, match=r"it must be urgent, normal, bulk.* taken too: now, high, medium, low"):
         email.send()
 
 
 def test_a_mail_for_later_is_due_at_its_time_and_its_age_counts_from_it():
     email = an_email()
-    email.send_at = timezone.now() + timedelta(days=30)
+    email.send_at = now() + timedelta(days=30)
     email.send()
     message = OutboxMessage.objects.get(queued_at=email.send_at, next_attempt_at=email.send_at)
-    assert message.created_at < timezone.now()
+    assert message.created_at < now()
     assert not OutboxMessage.objects.due().exists()
 
 
 def test_a_mail_for_a_time_that_is_over_is_due_now_and_not_before_others():
     email = an_email()
-    email.send_at = timezone.now() - timedelta(days=30)
+    email.send_at = now() - timedelta(days=30)
     email.send()
     message = OutboxMessage.objects.due().get()
-    assert timezone.now() - message.queued_at < timedelta(minutes=1)
+    assert now() - message.queued_at < timedelta(minutes=1)
     assert message.next_attempt_at == message.queued_at
 
 
-@pytest.mark.parametrize("moment", [datetime(2099, 1, 1), 4070908800, "2099-01-01T00:00:00Z"])
-def test_a_time_without_a_time_zone_is_refused(moment):
+@pytest.mark.parametrize(
+    "moment",
+    [
+        datetime(2099, 1, 1),
+        date(2099, 1, 1),
+        datetime(2098, 12, 31, 23, tzinfo=timezone.utc),
+        4070905200,
+        4070905200.0,
+        "2098-12-31T23:00:00Z",
+        lazystr("2099-01-01 00:00"),
+        "Thu, 01 Jan 2099 00:00:00 +0100",
+    ],
+)
+def test_a_time_is_taken_in_each_form_that_anymail_takes(moment, settings):
+    settings.TIME_ZONE = "Europe/Berlin"
     email = an_email()
     email.send_at = moment
-    with pytest.raises(ValueError, match="it must be a datetime with a time zone"):
+    email.send()
+    stored = OutboxMessage.objects.get(next_attempt_at=datetime(2098, 12, 31, 23, tzinfo=timezone.utc))
+    assert b"\r\nDate: Wed, 31 Dec 2098 23:00:00 +0000\r\n" in bytes(stored.content)
+
+
+@pytest.mark.parametrize("moment", ["tomorrow", 1e30, ["2099-01-01"], b"2099"])
+def test_what_is_no_time_is_refused(moment):
+    email = an_email()
+    email.send_at = moment
+    with pytest.raises(ValueError, match=r"send_at is .*; it must be a datetime, a date, a number of seconds"):
         email.send()
 
 
@@ -149,7 +187,7 @@ class StrangeEmail(EmailMessage):
 
 def test_an_email_class_that_fails_takes_no_other_mail_along(caplog):
     unknown_priority = an_email("Three")
-    unknown_priority.priority = "high"
+    unknown_priority.priority = "deferred"
     broken, strange = (kind("?", "Hello", "a@example.com", ["b@example.com"]) for kind in (BrokenEmail, StrangeEmail))
     batch = [an_email("One"), broken, strange, unknown_priority, an_email("Four")]
     assert OutboxEmailBackend(fail_silently=True).send_messages(batch) == 2
@@ -199,10 +237,10 @@ def test_an_email_that_was_not_stored_has_no_message(second_fails):
 def test_anymails_own_message_is_stored_with_the_options_that_are_set():
     assert AnymailMessage("S", "B", "a@x.example", ["b@x.example"]).send() == 1
     assert OutboxMessage.objects.get().provider_options == {}
-    moment = timezone.now() + timedelta(days=1)
+    moment = now() + timedelta(days=1)
     AnymailMessage("S", "B", "a@x.example", ["b@x.example"], tags=["welcome"], track_opens=False, send_at=moment).send()
     message = OutboxMessage.objects.get(queued_at=moment)
-    assert message.provider_options == {"tags": ["welcome"], "track_opens": False}
+    assert message.provider_options == {"tags": ["welcome"], "track_opens": False, "send_at": None}
 
 
 def test_another_failure_ends_the_callers_transaction_as_that_of_any_save_does(second_fails):
@@ -308,9 +346,13 @@ def with_attribute(name, value):
         ("extra_headers", {"X-Tag": "\0"}),
         ("cause", "accounts.user:" + "1" * 100),
         ("cause", "accounts.user:\0"),
+        ("cause", EmailMessage("The object", "itself")),
+        ("kind", 5),
         ("encoding", "klingon"),
         ("body", 5),
-        ("body", b"bytes"),
+        pytest.param(
+            "body", b"bytes", marks=pytest.mark.skipif(HAS_MODERN_PARTS, reason="Django 6 takes them for UTF-8")
+        ),
         ("metadata", {"order": "\0"}),
         ("metadata", {"\0": 1}),
         ("metadata", {"order": "\ud800"}),
@@ -324,3 +366,15 @@ def test_what_a_database_would_refuse_is_refused_before_and_leaves_the_transacti
             with_attribute(name, value).send()
         EmailMessage("After", "Hello", "ann@example.com", ["b@example.com"]).send()
     assert stored_subjects() == ["After"]
+
+
+@pytest.mark.parametrize("character", ["\0", "\r", "\ud800"])
+def test_djangos_mail_of_an_error_is_not_lost_for_a_character_that_no_mail_can_have(character, caplog):
+    record = logging.makeLogRecord({"levelname": "ERROR", "msg": f"odd: {character}!"})
+    AdminEmailHandler(include_html=True).handle(record)
+    message = OutboxMessage.objects.get()
+    said = f"odd: {ascii(character)[1:-1]}!"
+    assert said in message.subject
+    email = message_from_bytes(bytes(message.content), policy=policy.default)
+    assert said in email.get_body(("plain",)).get_content()
+    assert not caplog.records

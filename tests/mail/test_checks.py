@@ -13,10 +13,16 @@ from django.core.management.base import SystemCheckError
 from django.db import InterfaceError, OperationalError, connection
 from django.utils import timezone
 
-from flasky.mail.checks import CELERY, check_delivery
+from flasky.mail.checks import check_delivery
+from flasky.mail.compat import HAS_MAILERS
+from flasky.mail.conf import DISPATCHERS, NAMES, TRANSPORTS, Conf
 from flasky.mail.db.connections import drop_connection
-from flasky.mail.models import OutboxMessage, RelayTrouble
+from flasky.mail.models import OutboxMessage, RelayOutage
+from tests.conftest import all_mail_goes_to
 from tests.databases import ONLY_READS, empty_database
+
+CELERY = DISPATCHERS["celery"]
+SENDS = 'MAILERS["default"]' if HAS_MAILERS else "EMAIL_BACKEND"
 
 
 def found():
@@ -24,7 +30,7 @@ def found():
 
 
 def test_the_defaults_are_right(settings):
-    settings.MAIL_TRANSPORT = settings.TRANSPORTS["smtp"]
+    settings.MAIL_TRANSPORT = "smtp"
     assert found() == {}
 
 
@@ -39,9 +45,10 @@ def test_the_defaults_are_right(settings):
         ({"MAIL_SERVER": "relay .test"}, "flasky.E004"),
         ({"MAIL_SERVER": "relay..test"}, "flasky.E004"),
         ({"MAIL_SERVER": "relay.test:587"}, "flasky.E004"),
-        ({"MAIL_USERNAME": "ann", "MAIL_PASSWORD": "pässwort"}, "flasky.E012"),
+        ({"MAIL_USERNAME": "ann", "MAIL_PASSWORD": "pass\0word"}, "flasky.E012"),
         ({"MAIL_TRANSPORT": "flasky.mail.backend.OutboxEmailBackend"}, "flasky.E013"),
         ({"MAIL_SERVER": "a,b"}, "flasky.E004"),
+        ({"USE_TZ": False}, "flasky.E017"),
         ({"MAIL_SERVER": "user@relay.test"}, "flasky.E004"),
         ({"MAIL_SERVER": "x" * 64 + ".test"}, "flasky.E004"),
         ({"ALLOWED_HOSTS": ["https://x.test"]}, "flasky.E014"),
@@ -56,6 +63,7 @@ def test_the_defaults_are_right(settings):
         ({"MAIL_TIMEOUT": 0}, "flasky.E006"),
         ({"MAIL_WORKERS": 0}, "flasky.E006"),
         ({"MAIL_RATE": 0.0001}, "flasky.E006"),
+        ({"MAIL_MAX_RECIPIENTS": -1}, "flasky.E006"),
         ({"MAIL_MAX_CONNECTIONS": 10_001}, "flasky.E006"),
         ({"MAIL_WORKERS": 101}, "flasky.E006"),
         ({"MAIL_GIVE_UP_DAYS": 0}, "flasky.E006"),
@@ -73,7 +81,7 @@ def test_the_defaults_are_right(settings):
     ],
 )
 def test_a_value_that_cannot_work_is_found(changes, finding, settings):
-    settings.MAIL_TRANSPORT = settings.TRANSPORTS["smtp"]
+    settings.MAIL_TRANSPORT = "smtp"
     for name, value in changes.items():
         setattr(settings, name, value)
     assert list(found()) == [finding]
@@ -98,20 +106,58 @@ def test_a_typing_error_gets_a_suggestion(settings, typed, meant):
     assert f"Did you mean {meant}?" in found()["flasky.E009"].hint
 
 
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("SMTP", "smtp"),
+        ("django.core.mail.backends.smpt.EmailBackend", TRANSPORTS["smtp"]),
+        ("django.core.mail.backends.smtp.EmialBackend", TRANSPORTS["smtp"]),
+        ("django.core.mail.backends.console", TRANSPORTS["console"]),  # a module
+    ],
+)
+def test_a_mistyped_path_gets_one_too(settings, typed, meant):
+    settings.MAIL_TRANSPORT = typed
+    assert found()["flasky.E009"].hint.endswith(f"Did you mean {meant}?")
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "flasky.mail.backends.OutboxEmailBackend",
+        "flasky.mail.backend.OutboxMailBackend",
+        "flasky.mail.backend.EmailBackend",
+        "flasky.mail.backend",
+        "flasky_mail.backend.OutboxEmailBackend",
+        "flasky.mail.OutboxEmailBackend",
+    ],
+)
+def test_a_mistyped_outbox_is_found(settings, typed):
+    all_mail_goes_to(settings, typed)
+    error = found()["flasky.E033"]
+    assert error.msg.startswith(f"{SENDS} is {typed}")
+    assert error.hint == f"Did you mean {settings.OUTBOX}?"
+
+
+@pytest.mark.parametrize("backend", ["django.core.mail.backends.smpt.EmailBackend", "shop.mail.Backend", 7])
+def test_a_back_end_of_others_is_left_to_them(settings, backend):
+    all_mail_goes_to(settings, backend)
+    assert "flasky.E033" not in found()
+
+
 def test_no_finding_shows_a_password(settings):
     settings.MAIL_PASSWORD = "hunter2"
     assert "hunter2" not in str(found())
 
 
 @pytest.mark.parametrize("url", ["sqs://key:hunter2@", "redis:///", "localhost:6379/hunter2"])
-def test_a_broker_needs_an_address_which_is_not_shown(settings, url):
+def test_a_broker_needs_a_url_which_is_not_shown(settings, url):
     settings.MAIL_DISPATCHER, settings.CELERY_BROKER_URL = CELERY, url
     assert "amqp://user:password@" in found()["flasky.E016"].hint
     assert "hunter2" not in str(found())
 
 
 @pytest.mark.parametrize("url", ["redis://127.0.0.1:6379/0", "rediss://broker.test", "amqp://a:b@127.0.0.1:5672//"])
-def test_the_address_of_a_broker_is_accepted(settings, url):
+def test_the_url_of_a_broker_is_accepted(settings, url):
     settings.MAIL_DISPATCHER, settings.CELERY_BROKER_URL = CELERY, url
     assert "flasky.E016" not in found()
 
@@ -125,7 +171,43 @@ def test_where_celery_is_missing_it_is_said_how_to_install_it(settings, monkeypa
     monkeypatch.setitem(sys.modules, "celery", None)
     monkeypatch.delitem(sys.modules, CELERY, raising=False)
     settings.MAIL_DISPATCHER = CELERY
-    assert found()["flasky.E011"].hint == "Install Celery: pip install -r requirements-celery.txt"
+    hint = found()["flasky.E011"].hint
+    assert 'pip install "flasky-mail[celery]"' in hint
+    assert "requirements-celery.txt" in hint
+
+
+OWN_DISPATCHER = """
+from django.core import checks
+def wake(): pass
+serve = stop = wake
+"""
+
+
+@pytest.fixture
+def own_dispatcher(settings, tmp_path, monkeypatch):
+    """Return a function that makes a dispatcher of somebody's own, with this code at its end."""
+    monkeypatch.syspath_prepend(tmp_path)
+    settings.MAIL_DISPATCHER = "own_dispatcher"
+    yield lambda code: (tmp_path / "own_dispatcher.py").write_text(OWN_DISPATCHER + code, "utf-8")
+    sys.modules.pop("own_dispatcher", None)
+
+
+def test_a_dispatcher_of_ones_own_checks_the_settings_that_only_it_reads(own_dispatcher):
+    own_dispatcher("def check(): return [checks.Error('OWN_QUEUE is missing.', hint='Set it.', id='flasky.own')]")
+    assert found()["flasky.own"].msg == "OWN_QUEUE is missing."
+
+
+def test_a_dispatcher_needs_no_check_of_its_own(own_dispatcher):
+    own_dispatcher("")
+    assert not [finding for finding in found() if finding.startswith("flasky.E")]
+
+
+def test_a_check_that_fails_is_a_finding(own_dispatcher):
+    own_dispatcher("def check(): yield 1 / 0")
+    error = found()["flasky.E011"]
+    assert error.msg == "MAIL_DISPATCHER leads to own_dispatcher, whose check() has failed: ZeroDivisionError: " + (
+        "division by zero."
+    )
 
 
 @pytest.mark.parametrize(
@@ -155,7 +237,7 @@ def test_a_module_of_ones_own_that_fails_is_named_with_its_setting_and_reason(
 
 
 def test_a_login_to_this_machine_needs_no_encryption(settings):
-    settings.MAIL_TRANSPORT = settings.TRANSPORTS["smtp"]
+    settings.MAIL_TRANSPORT = "smtp"
     settings.MAIL_USERNAME, settings.MAIL_PASSWORD = "ann", "secret"
     assert found() == {}
 
@@ -166,7 +248,7 @@ def test_a_provider_with_its_key_is_accepted(settings):
     assert found() == {}
 
 
-def test_a_command_reports_it_before_the_first_mail_does(settings):
+def test_a_command_reports_it_before_the_first_mail_does(db, settings):
     settings.MAIL_PORT = 0
     with pytest.raises(SystemCheckError, match=r"MAIL_PORT is 0; ports go from 1 to 65535"):
         call_command("sendtestemail", "ann@example.com", skip_checks=False)
@@ -194,7 +276,7 @@ def test_mail_that_nobody_delivers_is_found_where_the_database_is_checked(overdu
 
 @pytest.mark.django_db
 def test_a_relay_that_is_away_is_named_as_the_cause(overdue_mail):
-    RelayTrouble.objects.note("relay.test:25", "relay.test is away.", timezone.now())
+    RelayOutage.objects.note("relay.test:25", "relay.test is away.", timezone.now())
     [warning] = overdue_check()
     assert warning.msg.endswith("The mail server takes no mail.")
     assert "relay.test is away." in warning.hint
@@ -240,3 +322,41 @@ def test_a_database_that_is_away_is_no_finding_of_ours(overdue_mail, failure):
 def test_migrate_says_that_nobody_delivers(overdue_mail, capsys):
     call_command("migrate", skip_checks=False)
     assert "(flasky.W003) 1 message is overdue" in capsys.readouterr().err
+
+
+def test_a_mistyped_setting_is_named_with_the_nearest(settings):
+    settings.MAIL_SEVER = "smtp.example.com"
+    finding = found()["flasky.W007"]
+    assert finding.msg.startswith("MAIL_SEVER is set")
+    assert "Did you mean MAIL_SERVER?" in finding.hint
+
+
+def test_a_setting_that_resembles_none_of_ours_may_be_another_apps(settings):
+    settings.MAIL_BOOKING_DESK = "desk@example.com"
+    assert "flasky.W007" not in found()
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if not name.startswith("FLASKY_")])
+@pytest.mark.parametrize("value", [object(), ["4"], b"secret"])
+def test_a_value_of_the_wrong_type_is_a_finding_and_no_traceback(settings, name, value):
+    if name.startswith("CELERY_"):
+        settings.MAIL_DISPATCHER = "celery"
+    if isinstance(value, list) and isinstance(vars(Conf)[name].default, tuple):
+        value = "4"
+    setattr(settings, name, value)
+    finding = found()["flasky.E032"]
+    assert finding.msg.startswith(f"{name} is ")
+    assert "secret" not in finding.msg or not name.endswith(("PASSWORD", "TOKEN", "URL"))
+
+
+def test_the_broker_of_a_project_whose_mail_needs_none_may_be_given_in_any_way(settings):
+    settings.CELERY_BROKER_URL = ["sqs://", "amqp://broker.test"]
+    assert "flasky.E032" not in found()
+
+
+@pytest.mark.skipif(not HAS_MAILERS, reason="this Django has no MAILERS")
+def test_mailers_without_a_transport_are_told_what_to_add(settings):
+    del settings.MAIL_TRANSPORT
+    settings.MAILERS = {"default": {"BACKEND": settings.OUTBOX}}
+    finding = found()["flasky.W008"]
+    assert '"OPTIONS": {"host"' in finding.hint

@@ -128,7 +128,7 @@ def test_a_pool_soon_gives_up_so_that_whoever_asks_next_makes_it_try_at_once():
 
 @pytest.fixture
 def impatient(monkeypatch):
-    monkeypatch.setattr(gate, "PATIENCE", 0.2)
+    monkeypatch.setattr(gate, "OTHERS_WAIT", 0.2)
     monkeypatch.setattr(gate, "PAUSE", 0.2)
 
 

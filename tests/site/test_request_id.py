@@ -84,10 +84,10 @@ def test_no_two_requests_get_the_same_id(client):
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("address", ["/", "/no-such-page", "/broken", "/static/none"])
-def test_every_page_names_its_id(client, address):
+@pytest.mark.parametrize("url", ["/", "/no-such-page", "/broken", "/static/none"])
+def test_every_page_names_its_id(client, url):
     client.raise_request_exception = False
-    assert client.get(address, headers={"X-Request-ID": "7f3c2a"})["X-Request-ID"] == "7f3c2a"
+    assert client.get(url, headers={"X-Request-ID": "7f3c2a"})["X-Request-ID"] == "7f3c2a"
 
 
 @pytest.mark.django_db

@@ -87,9 +87,9 @@ def assert_strict(response):
 
 @pytest.mark.django_db
 @with_error_views
-@pytest.mark.parametrize(("address", "status", "title", "heading"), ERROR_PAGES)
-def test_an_error_is_answered_in_the_layout_of_the_site(browser, address, status, title, heading):
-    response = browser.get(address)
+@pytest.mark.parametrize(("url", "status", "title", "heading"), ERROR_PAGES)
+def test_an_error_is_answered_in_the_layout_of_the_site(browser, url, status, title, heading):
+    response = browser.get(url)
     assert response.status_code == status
     assert_in_the_layout(response, f"Flasky - {title}", heading)
     assert "secret" not in page(response)
@@ -98,15 +98,15 @@ def test_an_error_is_answered_in_the_layout_of_the_site(browser, address, status
 
 @pytest.mark.django_db
 @with_error_views
-@pytest.mark.parametrize("address", [row[0] for row in ERROR_PAGES] + ["/", "/admin/login/"])
-def test_no_page_has_code_or_style_in_it(browser, address):
-    assert_strict(browser.get(address))
+@pytest.mark.parametrize("url", [row[0] for row in ERROR_PAGES] + ["/", "/admin/login/"])
+def test_no_page_has_code_or_style_in_it(browser, url):
+    assert_strict(browser.get(url))
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("address", ["/admin/", "/admin/accounts/user/", "/admin/accounts/user/add/"])
-def test_the_admin_needs_no_exception_from_the_rule(admin_client, address):
-    assert_strict(admin_client.get(address))
+@pytest.mark.parametrize("url", ["/admin/", "/admin/accounts/user/", "/admin/accounts/user/add/"])
+def test_the_admin_needs_no_exception_from_the_rule(admin_client, url):
+    assert_strict(admin_client.get(url))
 
 
 @pytest.mark.django_db
@@ -134,10 +134,10 @@ def test_an_error_is_told_to_the_administrators(browser):
 
 
 @with_error_views
-@pytest.mark.parametrize(("address", "status", "title", "heading"), ERROR_PAGES)
-def test_an_error_page_needs_no_database(browser, address, status, title, heading):
+@pytest.mark.parametrize(("url", "status", "title", "heading"), ERROR_PAGES)
+def test_an_error_page_needs_no_database(browser, url, status, title, heading):
     """Without the mark django_db every query fails, the one that stores the administrators' mail included."""
-    response = browser.get(address)
+    response = browser.get(url)
     assert response.status_code == status
     assert_in_the_layout(response, f"Flasky - {title}", heading)
 
@@ -167,9 +167,9 @@ def test_the_page_for_a_form_in_a_strange_charset_cannot_be_framed(client):
 
 @pytest.mark.django_db
 @with_error_views
-@pytest.mark.parametrize("address", [row[0] for row in ERROR_PAGES] + ["/", "/admin/login/"])
-def test_no_page_can_be_framed_or_sniffed(browser, address):
-    response = browser.get(address)
+@pytest.mark.parametrize("url", [row[0] for row in ERROR_PAGES] + ["/", "/admin/login/"])
+def test_no_page_can_be_framed_or_sniffed(browser, url):
+    response = browser.get(url)
     assert response["X-Frame-Options"] == "DENY"
     assert response["X-Content-Type-Options"] == "nosniff"
     assert response["Referrer-Policy"] == "same-origin"
@@ -186,17 +186,17 @@ def test_healthz_is_plain_and_needs_no_database(client):
 def test_a_load_balancer_gets_its_answer_without_tls_and_people_are_sent_to_https(settings):
     settings.SECURE_SSL_REDIRECT = True
     assert Client().get("/healthz").content.strip() == b"ok"
-    for address in ("/", "/admin/", "/healthz/more"):
-        response = Client().get(address)
+    for url in ("/", "/admin/", "/healthz/more"):
+        response = Client().get(url)
         assert response.status_code == 301
-        assert response["Location"] == f"https://testserver{address}"
+        assert response["Location"] == f"https://testserver{url}"
 
 
 def test_every_file_that_the_layout_names_is_there(client):
-    addresses = re.findall(r'href="(/static/[^"]+)"', page(client.get("/no-such-page")))
-    assert len(addresses) == 3
-    for address in addresses:
-        response = client.get(address)
+    urls = re.findall(r'href="(/static/[^"]+)"', page(client.get("/no-such-page")))
+    assert len(urls) == 3
+    for url in urls:
+        response = client.get(url)
         assert response.status_code == 200
         assert response.getvalue()
 

@@ -1,4 +1,4 @@
-"""Django's backend for MariaDB and MySQL, whose connections come through a gate."""
+"""Connect to MariaDB and MySQL as Django does, through a gate."""
 
 from django.db.backends.mysql import base
 

@@ -1,4 +1,4 @@
-"""Django's backend for PostgreSQL, whose connections come through a gate, and whose pool does not wait for ever."""
+"""Connect to PostgreSQL as Django does, through a gate, and with a pool that does not wait for ever."""
 
 import selectors
 import time

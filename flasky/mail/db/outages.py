@@ -1,4 +1,4 @@
-"""Is it the database that cannot take a write for now, or will it never take what we write?
+"""Tell an outage of the database, after which the same write may succeed, from a write that never will.
 
 Told by the error's code, not by its class: psycopg calls a database that only reads an InternalError, and a table that
 is being put back a ProgrammingError. PostgreSQL has SQLSTATEs, MariaDB and MySQL numbers, SQLite only words.

@@ -1,4 +1,4 @@
-"""Write rows past the ORM: it compiles a statement for each, which takes longer than the database needs for the row."""
+"""Write rows past the ORM, which compiles a statement for each: faster. Without this, save() and bulk_create() do."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -13,7 +13,8 @@ def insert(instance: models.Model, connection: Any) -> None:
     """Insert a new instance and give it its key. Nobody hears a signal, and nobody needs one."""
     model = type(instance)
     names = _all_but_the_key(model)
-    returning = " RETURNING id" if connection.features.can_return_columns_from_insert else ""
+    key = connection.ops.quote_name(model._meta.pk.column)  # type: ignore[union-attr]
+    returning = f" RETURNING {key}" if connection.features.can_return_columns_from_insert else ""
     statement, values = _insertion(connection, model, names, [[getattr(instance, name) for name in names]])
     with connection.cursor() as cursor:
         cursor.execute(statement + returning, values)
@@ -40,11 +41,11 @@ def update_many(
 
     Return the cursor, whose `rowcount` is the number of rows written.
     """
-    changes, conditions = (f"{name} = %s" for name in names), (f"{name} = %s" for name in guards)
-    statement = f"UPDATE {model._meta.db_table} SET {', '.join(changes)} WHERE {' AND '.join(conditions)}"  # noqa: S608
     fields = _fields(model, names + guards)
     cursor = connection.cursor()
-    cursor.executemany(statement, [_prepared(connection, fields, row) for row in rows])
+    cursor.executemany(
+        _update(model, names, guards, connection.vendor), [_prepared(connection, fields, row) for row in rows]
+    )
     return cursor
 
 
@@ -59,32 +60,54 @@ def count_each(querysets: Sequence[models.QuerySet[Any, Any]], connection: Any) 
 
 def add(model: type[models.Model], keys: dict[str, Any], amounts: dict[str, int], connection: Any) -> None:
     """Add the amounts to the row with these unique keys, which is made if it is not there yet."""
-    table, names = model._meta.db_table, (*keys, *amounts)
-    statement, values = _insertion(connection, model, names, [[*keys.values(), *amounts.values()]])
-    if connection.vendor == "mysql":
-        sums = (f"{name} = {name} + VALUES({name})" for name in amounts)
-        statement += f" ON DUPLICATE KEY UPDATE {', '.join(sums)}"
-    else:
-        sums = (f"{name} = {table}.{name} + excluded.{name}" for name in amounts)
-        statement += f" ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {', '.join(sums)}"
+    row = [*keys.values(), *amounts.values()]
+    statement, values = _insertion(connection, model, (*keys, *amounts), [row])
     with connection.cursor() as cursor:
-        cursor.execute(statement, values)
+        cursor.execute(statement + _or_addition(model, tuple(keys), tuple(amounts), connection.vendor), values)
+
+
+@cache
+def _update(model: type[models.Model], names: tuple[str, ...], guards: tuple[str, ...], vendor: str) -> str:
+    changes = ", ".join(f"{column} = %s" for column in _columns(model, names, vendor))
+    conditions = " AND ".join(f"{column} = %s" for column in _columns(model, guards, vendor))
+    return f"UPDATE {_quoted(model._meta.db_table, vendor)} SET {changes} WHERE {conditions}"  # noqa: S608
 
 
 def _insertion(
     connection: Any, model: type[models.Model], names: tuple[str, ...], rows: Sequence[Sequence[Any]]
 ) -> tuple[str, list[Any]]:
-    binary_place = "_binary %s" if connection.vendor == "mysql" else "%s"  # or it would be read as text
-    head, places = _parts_of_insertion(model, names, binary_place)
+    head, places = _head_and_places(model, names, connection.vendor)
     values = [value for row in rows for value in _prepared(connection, _fields(model, names), row)]
     return f"{head} VALUES {', '.join([places] * len(rows))}", values
 
 
 @cache
-def _parts_of_insertion(model: type[models.Model], names: tuple[str, ...], binary_place: str) -> tuple[str, str]:
+def _head_and_places(model: type[models.Model], names: tuple[str, ...], vendor: str) -> tuple[str, str]:
+    binary_place = "_binary %s" if vendor == "mysql" else "%s"  # or it would be read as text
     binary = (isinstance(field, models.BinaryField) for field in _fields(model, names))
     places = ", ".join(binary_place if is_binary else "%s" for is_binary in binary)
-    return f"INSERT INTO {model._meta.db_table} ({', '.join(names)})", f"({places})"
+    columns = ", ".join(_columns(model, names, vendor))
+    return f"INSERT INTO {_quoted(model._meta.db_table, vendor)} ({columns})", f"({places})"
+
+
+@cache
+def _or_addition(model: type[models.Model], keys: tuple[str, ...], amounts: tuple[str, ...], vendor: str) -> str:
+    columns = _columns(model, amounts, vendor)
+    if vendor == "mysql":
+        sums = (f"{column} = {column} + VALUES({column})" for column in columns)
+        return f" ON DUPLICATE KEY UPDATE {', '.join(sums)}"
+    table = _quoted(model._meta.db_table, vendor)
+    sums = (f"{column} = {table}.{column} + excluded.{column}" for column in columns)
+    return f" ON CONFLICT ({', '.join(_columns(model, keys, vendor))}) DO UPDATE SET {', '.join(sums)}"
+
+
+def _columns(model: type[models.Model], names: tuple[str, ...], vendor: str) -> list[str]:
+    return [_quoted(field.column, vendor) for field in _fields(model, names)]
+
+
+def _quoted(name: str, vendor: str) -> str:
+    """Quote a name as this vendor does: a column may be called what is a word of SQL somewhere."""
+    return f"`{name}`" if vendor == "mysql" else f'"{name}"'
 
 
 @cache

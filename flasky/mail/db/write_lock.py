@@ -1,6 +1,5 @@
 """Let the threads of this process write to the database one after the other."""
 
-import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,6 +7,7 @@ from contextlib import contextmanager
 from django.db import connections
 
 from flasky.mail.db.connections import alias
+from flasky.mail.runtime.forking import forget_in_child
 
 _writing = threading.Lock()
 
@@ -25,10 +25,7 @@ def one_writer() -> Iterator[None]:
         yield
 
 
+@forget_in_child
 def _forget_the_parents_lock() -> None:
     global _writing
     _writing = threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):  # not on Windows
-    os.register_at_fork(after_in_child=_forget_the_parents_lock)

@@ -4,23 +4,33 @@ import contextlib
 import uuid
 from collections.abc import Iterator
 
-from django.conf import settings
+from django.db import transaction
 
+from flasky.mail.conf import conf
+from flasky.mail.db.connections import alias
 from flasky.mail.models import OutboxMessage
-from flasky.mail.runtime.heartbeat import Keeper
+from flasky.mail.runtime.heartbeat import Heartbeat
+from flasky.mail.signals import leases_renewed
 
-_claims = Keeper("claim", lambda tokens: OutboxMessage.objects.renew(tokens), lambda: settings.MAIL_LEASE / 3)
+
+def _renew(tokens: set[uuid.UUID]) -> None:
+    with transaction.atomic(using=alias()):
+        OutboxMessage.objects.renew(tokens)
+        leases_renewed.send_robust(OutboxMessage)
+
+
+_heartbeat = Heartbeat("claim", _renew, lambda: conf.MAIL_LEASE / 3)
 
 
 @contextlib.contextmanager
-def kept(token: uuid.UUID) -> Iterator[None]:
+def renewing(token: uuid.UUID) -> Iterator[None]:
     """Renew the lease of the claim with this token while the block runs; give it back if nobody can renew it."""
     try:
-        _claims.hold(token)
+        _heartbeat.add(token)
     except BaseException:
-        OutboxMessage.objects.release(token)
+        OutboxMessage.objects.give_back(token)
         raise
     try:
         yield
     finally:
-        _claims.let_go(token)
+        _heartbeat.discard(token)

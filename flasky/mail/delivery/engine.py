@@ -8,27 +8,30 @@ from collections import Counter, deque
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from copy import copy
+from datetime import timedelta
 from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
 
-from django.conf import settings
 from django.db import connections
 from django.utils import timezone
 
+from flasky.mail.conf import conf
 from flasky.mail.db.connections import alias, drop_connection, pause, release_connection
 from flasky.mail.db.outages import is_outage
 from flasky.mail.db.sql import count_each
 from flasky.mail.db.write_lock import one_writer
-from flasky.mail.delivery.claims import kept
+from flasky.mail.delivery.alarms import alarm_after, end_alarm, keep_back
+from flasky.mail.delivery.claims import renewing
 from flasky.mail.delivery.log import log_attempt
-from flasky.mail.delivery.outcomes import is_too_old, result_of
-from flasky.mail.delivery.recording import LOST, record, recorder
+from flasky.mail.delivery.outcomes import LOST, is_too_old, result_of
+from flasky.mail.delivery.recording import record, recorder
 from flasky.mail.limits.connections import allow_fewer
-from flasky.mail.limits.rate import Unlimited, reserve
-from flasky.mail.models import OutboxMessage, Priority
+from flasky.mail.limits.rate import Permits, reserve
+from flasky.mail.models import OutboxMessage, Priority, State
 from flasky.mail.runtime.identity import this_thread
-from flasky.mail.transports import NoSeat, Transport, TransportUnavailable, borrow, new_transport
+from flasky.mail.signals import claimed
+from flasky.mail.transports import NoSlot, Transport, TransportUnavailable, borrow, relay_name
 from flasky.mail.transports.replies import Reply, Verdict
 
 logger = logging.getLogger(__package__)
@@ -36,7 +39,8 @@ T = TypeVar("T")
 
 CLAIM_LIMIT = 50  # messages
 CLAIM_SECONDS = 1  # s of one connection's work
-SEAT_PAUSE = 1  # s, more or less, between two looks for a connection that may be opened
+SLOT_PAUSE = 1  # s, more or less, between two looks for a connection that may be opened
+FIRST_WAIT, LONGEST_WAIT = 0.05, 2  # s between two tries to record a reply
 
 
 def deliver_due(stop: Callable[[], bool] = lambda: False, delivered: Callable[[], None] = lambda: None) -> Counter[str]:
@@ -44,9 +48,10 @@ def deliver_due(stop: Callable[[], bool] = lambda: False, delivered: Callable[[]
 
     `delivered()` is called after each message that the relay has answered.
     Raise TransportUnavailable if the transport cannot be reached. It is opened before anything is claimed, so that a
-    relay that is down costs no message an attempt.
+    relay that is down costs no message an attempt. Raise it in the end, too, if some senders' mails were not taken.
     """
     states: Counter[str] = Counter()
+    alarm: TransportUnavailable | None = None
 
     def note(state: str) -> None:
         states[state] += 1
@@ -56,70 +61,96 @@ def deliver_due(stop: Callable[[], bool] = lambda: False, delivered: Callable[[]
         release_connection()
         try:
             with borrow() as transport:
-                while not transport.must_leave and _deliver_share(transport, stop, note):
+                while not transport.must_leave and _deliver_batch(transport, stop, note):
                     pass
             if stop() or not transport.must_leave:
                 break
-        except NoSeat:
+        except NoSlot:
             pass
-        except TransportUnavailable as trouble:
-            if not (trouble.is_crowded and allow_fewer(new_transport().server.name, str(trouble))):
+        except TransportUnavailable as error:
+            if error.senders:
+                alarm = error
+                _retry_while_database_is_away(partial(keep_back, error, relay_name()), stop)
+                if stop():
+                    break
+                continue
+            if not (error.is_crowded and allow_fewer(relay_name(), str(error))):
+                _give_up_what_is_too_old(str(error), stop)
                 raise
-        pause(SEAT_PAUSE * random.uniform(0.5, 1.5), stop)
+        pause(SLOT_PAUSE * random.uniform(0.5, 1.5), stop)
         if stop():
             break
     release_connection()
+    if alarm:
+        raise alarm
     return states
 
 
-def _deliver_share(transport: Transport, stop: Callable[[], bool], note: Callable[[str], None]) -> bool:
+def _give_up_what_is_too_old(reason: str, stop: Callable[[], bool]) -> None:
+    """End what is due and has waited too long: while no connection comes about, its turn would never come."""
+    since = timezone.now() - timedelta(days=conf.MAIL_GIVE_UP_DAYS)
+    too_old = OutboxMessage.objects.filter(queued_at__lte=since)
+    while too_old.due().exists():
+        claim = too_old.claim(CLAIM_LIMIT, this_thread(), one_writer())
+        circumstances = {"server": relay_name()[:255], "secured": False, "logged_in": False, "worker": this_thread()}
+        with recorder():
+            for message in claim:
+                replies = dict.fromkeys(message.remaining_recipients, Reply(Verdict.POSTPONED, reason))
+                details = circumstances | {"claim_token": message.claim_token, "started_at": timezone.now()}
+                result = result_of(message, replies, details)
+                _retry_while_database_is_away(partial(record, result), stop)
+                log_attempt(result)
+        if not claim or stop():
+            break
+
+
+def _deliver_batch(transport: Transport, stop: Callable[[], bool], note: Callable[[str], None]) -> bool:
     """Deliver one claim; return False if there was none."""
-    share, priorities = _share(transport.pace)
-    if stop() or not share:
+    size, priorities = _batch_size(transport.pace)
+    if stop() or not size:
         return False
-    moments = reserve(transport.server.name, share, stop)
+    permits = reserve(transport.server.name, size, stop)
     try:
         claim = []
-        if moments.count:
-            claim = OutboxMessage.objects.claim(moments.count, this_thread(), one_writer(), moments.of(priorities))
+        if permits.count:
+            claim = OutboxMessage.objects.claim(permits.count, this_thread(), one_writer(), permits.of(priorities))
         if claim:
-            _deliver_in_time(claim, transport, moments, stop, note)
+            claimed.send_robust(OutboxMessage, messages=claim)
+            _deliver_in_time(claim, transport, permits, stop, note)
         return bool(claim)
     finally:
-        moments.give_back()
+        permits.give_back()
 
 
-def _deliver_in_time(
-    claim: list[OutboxMessage],
-    transport: Transport,
-    moments: Unlimited,
-    stop: Callable[[], bool],
-    note: Callable[[str], None],
-) -> None:
-    """Deliver each message of the claim at its moment; what has none is given back."""
-    started, done = time.monotonic(), 0
-    with closing(deliver(claim, transport, stop)) as ends:
-        for state in ends:
-            note(state)
-            done += 1
-            if done < len(claim) and not moments.wait(stop):
-                break
-    transport.pace = (time.monotonic() - started) / (done or 1)
-    if transport.seat:
-        transport.seat.has_delivered = True
-
-
-def _share(pace: float) -> tuple[int, list[Priority]]:
+def _batch_size(pace: float) -> tuple[int, list[Priority]]:
     """Return how many messages to claim, and of which priorities some are due, the most urgent first.
 
     It is no more than the relay takes soon, nor than this thread's part of what is due and most urgent.
     """
     most = min(CLAIM_LIMIT, int(CLAIM_SECONDS / max(pace, 0.001)) or 1)
-    enough = most * settings.MAIL_WORKERS
+    enough = most * conf.MAIL_WORKERS
     each = [OutboxMessage.objects.due().filter(priority=priority).values("pk")[:enough] for priority in Priority]
     counts = zip(Priority, count_each(each, connections[alias()]), strict=True)
     due = {priority: count for priority, count in counts if count}
-    return min(most, math.ceil(next(iter(due.values()), 0) / settings.MAIL_WORKERS)), list(due)
+    return min(most, math.ceil(next(iter(due.values()), 0) / conf.MAIL_WORKERS)), list(due)
+
+
+def _deliver_in_time(
+    claim: list[OutboxMessage],
+    transport: Transport,
+    permits: Permits,
+    stop: Callable[[], bool],
+    note: Callable[[str], None],
+) -> None:
+    """Deliver each message of the claim when it has a permit; what has none is given back."""
+    started, done = time.monotonic(), 0
+    with closing(deliver(claim, transport, stop)) as ends:
+        for state in ends:
+            note(state)
+            done += 1
+            if done < len(claim) and not permits.wait(stop):
+                break
+    transport.note_pace((time.monotonic() - started) / (done or 1))
 
 
 def deliver(
@@ -132,30 +163,35 @@ def deliver(
     waiting = deque(claim)
     token = claim[0].claim_token
     assert token is not None
-    with kept(token), recorder():
+    with renewing(token), recorder():
         try:
             # Nobody holds a database connection while waiting for a server that may take its time.
             release_connection()
             circumstances, started_at = _circumstances(token, transport), timezone.now()
             for replies in transport.deliver_each(claim):
+                alarm = partial(alarm_after, waiting[0], replies, transport.server.name)
+                if error := _retry_while_database_is_away(alarm, stop):
+                    raise error
                 result = result_of(waiting.popleft(), replies, circumstances | {"started_at": started_at})
-                state = _insist(partial(record, result), stop)
+                state = _retry_while_database_is_away(partial(record, result), stop)
+                if state == State.SENT:
+                    _retry_while_database_is_away(partial(end_alarm, result.message, transport.server.name), stop)
                 release_connection()
                 log_attempt(result)
                 yield state
                 if state == LOST or stop():  # lost together, by a holder who was not heard of for too long
                     break
                 started_at = timezone.now()
-        except TransportUnavailable as trouble:
+        except TransportUnavailable as error:
             upsetting = waiting.popleft()
             if is_too_old(upsetting, timezone.now()):
-                replies = dict.fromkeys(upsetting.remaining_recipients, Reply(Verdict.POSTPONED, str(trouble)))
+                replies = dict.fromkeys(upsetting.remaining_recipients, Reply(Verdict.POSTPONED, str(error)))
                 result = result_of(upsetting, replies, circumstances | {"started_at": started_at})
-                _insist(partial(record, result), stop)
+                _retry_while_database_is_away(partial(record, result), stop)
                 log_attempt(result)
             else:
                 # Behind the others that are due: if it is this message that upsets the relay, they still get through.
-                _insist(lambda: copy(upsetting).release(timezone.now()), stop)
+                _retry_while_database_is_away(lambda: copy(upsetting).give_back(timezone.now()), stop)
             raise
         except GeneratorExit:  # whoever counts the states wants no more
             raise
@@ -165,7 +201,7 @@ def deliver(
         finally:
             if waiting:
                 rest = OutboxMessage.objects.filter(pk__in=[message.pk for message in waiting])
-                _insist(lambda: rest.release(token), stop)
+                _retry_while_database_is_away(lambda: rest.give_back(token), stop)
 
 
 def _circumstances(token: UUID, transport: Transport) -> dict[str, Any]:
@@ -180,12 +216,12 @@ def _circumstances(token: UUID, transport: Transport) -> dict[str, Any]:
     }
 
 
-def _insist(write: Callable[[], T], stop: Callable[[], bool]) -> T:
+def _retry_while_database_is_away(write: Callable[[], T], stop: Callable[[], bool]) -> T:
     """Write, again and again while the database takes no write: what the relay said exists nowhere else.
 
     After `stop()` only for MAIL_STOP_TIMEOUT seconds more; then the lease runs out and the doubt is noted.
     """
-    pause, stopped_at = 0.05, 0.0  # s
+    wait, stopped_at = FIRST_WAIT, 0.0
     while True:
         try:
             return write()
@@ -194,10 +230,10 @@ def _insist(write: Callable[[], T], stop: Callable[[], bool]) -> T:
                 raise
             if stop():
                 stopped_at = stopped_at or time.monotonic()
-                if time.monotonic() - stopped_at >= settings.MAIL_STOP_TIMEOUT:
+                if time.monotonic() - stopped_at >= conf.MAIL_STOP_TIMEOUT:
                     raise
-            if pause == 0.05:
+            if wait == FIRST_WAIT:
                 logger.error("A reply cannot be recorded; trying until it can: %s", error)
             drop_connection(error)
-            time.sleep(pause)
-            pause = min(pause * 2, 2)
+            time.sleep(wait)
+            wait = min(wait * 2, LONGEST_WAIT)

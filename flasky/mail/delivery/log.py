@@ -4,12 +4,10 @@ import logging
 from datetime import timedelta
 from typing import Any
 
-from flasky.mail.delivery.recording import LOST, Result
+from flasky.mail.delivery.outcomes import LOST, Result
 from flasky.mail.models import State
 
 logger = logging.getLogger(__package__)
-
-LEVELS: dict[str, int] = {State.SENT: logging.INFO, State.FAILED: logging.ERROR, State.HELD: logging.ERROR}
 
 
 def log_attempt(result: Result) -> None:
@@ -19,13 +17,18 @@ def log_attempt(result: Result) -> None:
         message = "Message %s: somebody else took it over before its reply came."
         logger.warning(message, result.message.pk, extra=fields)
         return
-    level = LEVELS.get(result.state, logging.WARNING)
     reply = "; ".join(result.attempt["reply"].split("\n"))
     if result.state == State.HELD:
         reply += (
             f" So ended {result.changes['unknown_ends']} attempts in a row: decide in the outbox what becomes of it."
         )
-    logger.log(level, "Message %s %s: %s", result.message.pk, result.state, reply, extra=fields)
+    logger.log(_level(result.state), "Message %s %s: %s", result.message.pk, result.state, reply, extra=fields)
+
+
+def _level(state: str) -> int:
+    if state in State.needing_a_person():
+        return logging.ERROR
+    return logging.INFO if state == State.SENT else logging.WARNING
 
 
 def _logged(result: Result) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A thread pool executor that loses count of nothing, even if a thread cannot be started."""
+"""Run threads that lose count of no job, even if a thread cannot be started."""
 
 import contextlib
 import threading

@@ -1,8 +1,8 @@
-"""Does a worker get on? It may give signs of life while none of its threads does anything."""
+"""Notice when a worker is stuck: it may give signs of life while none of its threads does anything."""
 
 import time
 
-from django.conf import settings
+from flasky.mail.conf import conf
 
 REPLIES = 10  # for which one attempt may wait in a row, each for MAIL_TIMEOUT
 DOUBT = 120  # s after a failure in which it is nothing that a thread is alive: the next one fails at the same place
@@ -33,4 +33,4 @@ class Progress:
     def stuck_for(self) -> float:
         """Return for how many seconds the worker has been stuck; 0 if it may just be slow."""
         seconds = time.monotonic() - self._at
-        return seconds if seconds > max(settings.MAIL_OVERDUE, REPLIES * settings.MAIL_TIMEOUT) else 0
+        return seconds if seconds > max(conf.MAIL_OVERDUE, REPLIES * conf.MAIL_TIMEOUT) else 0

@@ -7,23 +7,26 @@ import threading
 import time
 from datetime import datetime, timedelta
 
-from django.conf import settings
 from django.db import Error as DatabaseFailure
 from django.db import close_old_connections, connections
 from django.utils import timezone
 
+from flasky.mail.conf import conf
 from flasky.mail.db.connections import drop_connection
 from flasky.mail.delivery.engine import deliver_due
 from flasky.mail.delivery.pool import Pool
 from flasky.mail.delivery.progress import Progress
-from flasky.mail.models import Deliverer, OutboxMessage, RelayTrouble, State, this_process
+from flasky.mail.delivery.pruning import DailyPruning
+from flasky.mail.models import OutboxMessage, Process, RelayOutage, State
+from flasky.mail.runtime.identity import this_process
 from flasky.mail.signals import swept
-from flasky.mail.transports import TransportUnavailable, abort_lent, close_kept, new_transport
+from flasky.mail.transports import TransportUnavailable, abort_lent, close_kept, relay_name
 
 logger = logging.getLogger(__name__)
 
-BREATH = 0.003  # s, so that the request that has woken us can answer first: Python runs one thread at a time
+YIELD = 0.003  # s, so that the request that has woken us can answer first: Python runs one thread at a time
 FIRST_PAUSE, LONGEST_PAUSE = 1, 60  # s between two probes of a relay that cannot be reached
+FIRST_PAUSE_OF_ACCOUNT, LONGEST_PAUSE_OF_ACCOUNT = 60, 3600  # s; providers count what comes while it may not send
 PAUSE_AFTER_ERROR = 1  # s between two looks into a database that cannot be read
 GRACE = 5  # s after an outage for those who have kept a reply to record it: their leases may have run out meanwhile
 
@@ -36,7 +39,7 @@ class Worker:
     """
 
     def __init__(self) -> None:
-        self._threads = settings.MAIL_WORKERS
+        self._threads = conf.MAIL_WORKERS
         self._pool = Pool(self._threads, self._deliver)
         self._busy = 0
         self._quiet = threading.Event()  # set while no thread is delivering
@@ -44,12 +47,13 @@ class Worker:
         self._lock = threading.Lock()
         self._awake = threading.Event()
         self._stopping = threading.Event()
-        self._is_readable = self._is_tidy = self._has_threads = True
+        self._is_readable = self._is_maintained = self._has_threads = True
         self._failed_at = float("-inf")  # on the monotonic clock: the database, at last
         self._progress = Progress()
-        self._tidy_at = 0.0  # on the monotonic clock
-        self._trouble = ""
-        self._trouble_noted = True  # perhaps: by a process that is gone
+        self._pruning = DailyPruning()
+        self._maintain_at = 0.0  # on the monotonic clock
+        self._outage = ""
+        self._outage_noted = True  # perhaps: by a process that is gone
         self._pause = 0.0  # s
         self._probe_at = 0.0  # on the monotonic clock
         self._rest_until = 0.0  # on the monotonic clock: the provider has said for how long it wants no request
@@ -65,15 +69,16 @@ class Worker:
         self._awake.set()
 
     def stop(self) -> None:
-        """Claim nothing more, finish what is on the wire within MAIL_STOP_TIMEOUT s, release the rest, hang up."""
+        """Claim nothing more, finish what is on the wire within MAIL_STOP_TIMEOUT s, give back the rest, hang up."""
         with self._lock:
             if self._stopping.is_set():
                 return
             self._stopping.set()
         self.wake()
-        if not self._quiet.wait(settings.MAIL_STOP_TIMEOUT):
+        if not self._quiet.wait(conf.MAIL_STOP_TIMEOUT):
             abort_lent()
         self._pool.shutdown()
+        self._pruning.stop()
         if self._timer.is_alive():
             self._timer.join(timeout=5)  # s; it may wait for a locked database
         close_kept()
@@ -88,72 +93,73 @@ class Worker:
                 if self._is_readable:
                     logger.exception("The outbox could not be read; trying every %s s.", PAUSE_AFTER_ERROR)
                 pause, self._is_readable = PAUSE_AFTER_ERROR, False
-                self._note_outage(error)
+                self._note_database_outage(error)
             if self._awake.wait(pause):
-                self._stopping.wait(BREATH)
+                self._stopping.wait(YIELD)
         with contextlib.suppress(DatabaseFailure):
-            Deliverer.objects.sign_off(this_process())
+            Process.objects.leave(this_process())
         connections.close_all()
 
     def _sweep(self) -> float:
         """Give due messages to free threads and return the seconds until the next look."""
-        free, must_tidy = self._free_threads(), time.monotonic() >= self._tidy_at
+        free, is_maintenance_due = self._free_threads(), time.monotonic() >= self._maintain_at
         try:
-            found = self._look(free) if free or must_tidy else []
+            found = self._look(free) if free or is_maintenance_due else []
             queued, now = [moment for state, moment in found if state == State.QUEUED], timezone.now()
             due = sum(moment <= now for moment in queued)
-            if (free or must_tidy) and not due and not self._busy:
+            if (free or is_maintenance_due) and not due and not self._busy:
                 self._progress.made()
-            if must_tidy:
-                self._try_to_tidy(found)
+            if is_maintenance_due:
+                self._try_to_maintain(found)
         finally:
             close_old_connections()
         self._submit(min(free, due))
         later = [moment for moment in queued if moment > now]
         return self._seconds_to_next_sweep(later[0] if free and later else None)
 
+    def _free_threads(self) -> int:
+        with self._lock:
+            if self._outage:
+                return int(self._busy == 0 and time.monotonic() >= self._probe_at)
+            return self._threads - self._busy
+
     def _look(self, free: int) -> list[tuple[str, datetime]]:
         """Return the first messages that are not finished, with one query: an idle process asks nothing else."""
         unfinished = OutboxMessage.objects.unfinished().values_list("state", "next_attempt_at")
         return list(unfinished[: free + 1])
 
-    def _try_to_tidy(self, found: list[tuple[str, datetime]]) -> None:
+    def _try_to_maintain(self, found: list[tuple[str, datetime]]) -> None:
         try:
-            self._tidy(found)
-            self._is_tidy = True
+            self._maintain(found)
+            self._is_maintained = True
         except Exception as error:  # mail leaves all the same, if it can
-            if self._is_tidy:
-                logger.exception("No sign of life could be written; trying every %s s.", settings.MAIL_SWEEP_INTERVAL)
-            self._is_tidy = False
-            self._note_outage(error)
+            if self._is_maintained:
+                logger.exception("No sign of life could be written; trying every %s s.", conf.MAIL_SWEEP_INTERVAL)
+            self._is_maintained = False
+            self._note_database_outage(error)
 
-    def _note_outage(self, error: Exception) -> None:
+    def _note_database_outage(self, error: Exception) -> None:
         """Take no one's lease for a while, and go on with a new connection. An outage is no fault of the threads."""
         self._failed_at = time.monotonic()
         self._progress.made()
         drop_connection(error)
 
-    def _tidy(self, found: list[tuple[str, datetime]]) -> None:
+    def _maintain(self, found: list[tuple[str, datetime]]) -> None:
         """Do what is due every MAIL_SWEEP_INTERVAL seconds, however often the worker is woken."""
-        self._tidy_at = time.monotonic() + settings.MAIL_SWEEP_INTERVAL
+        self._maintain_at = time.monotonic() + conf.MAIL_SWEEP_INTERVAL
         close_kept(idle_only=True)
-        Deliverer.objects.sign(this_process(), self._threads, self._progress.stuck_for())
+        Process.objects.heartbeat(this_process(), self._threads, self._progress.stuck_for())
         swept.send_robust(sender=type(self))
+        self._pruning.begin_if_due()
         if not found:
             return
         is_calm = time.monotonic() - self._failed_at >= GRACE
-        if is_calm and OutboxMessage.objects.release_expired():
+        if is_calm and OutboxMessage.objects.take_over_expired():
             self.wake()
         state, due_at = found[0]
         waited = (timezone.now() - due_at).total_seconds()
-        if state == State.QUEUED and waited > settings.MAIL_OVERDUE:
+        if state == State.QUEUED and waited > conf.MAIL_OVERDUE:
             logger.warning("The oldest due message has waited for %d s: nobody delivers, or not fast enough.", waited)
-
-    def _free_threads(self) -> int:
-        with self._lock:
-            if self._trouble:
-                return int(self._busy == 0 and time.monotonic() >= self._probe_at)
-            return self._threads - self._busy
 
     def _submit(self, jobs: int) -> None:
         with self._lock:
@@ -182,17 +188,14 @@ class Worker:
             )
         self._has_threads = False
 
-    def _note_delivery(self) -> None:
-        self._progress.made()
-        self._note_recovery()
-
     def _deliver(self) -> None:
         try:
             deliver_due(self._must_rest, self._note_delivery)
             self._progress.made()
-        except TransportUnavailable as trouble:
+        except TransportUnavailable as error:
             self._progress.made()
-            self._note_trouble(str(trouble), trouble.retry_after)
+            if not error.senders:  # they alone wait, in the table; the others' mails go on
+                self._note_relay_outage(str(error), error.retry_after, error.is_about_account)
         except Exception as error:  # an executor keeps exceptions to itself
             self._progress.failed()
             drop_connection(error)
@@ -211,28 +214,37 @@ class Worker:
         self._progress.heard()
         return self._stopping.is_set() or time.monotonic() < self._rest_until
 
-    def _note_trouble(self, reason: str, wanted_pause: float | None = None) -> None:
+    def _note_delivery(self) -> None:
+        self._progress.made()
+        self._note_recovery()
+
+    def _note_relay_outage(
+        self, reason: str, wanted_pause: float | None = None, is_about_account: bool = False
+    ) -> None:
         if self._stopping.is_set():
             return
-        if self._is_news(reason, wanted_pause):
+        if self._is_news(reason, wanted_pause, is_about_account):
             logger.error("%s Mail waits in the outbox.", reason)
         next_probe_at = timezone.now() + timedelta(seconds=self._probe_at - time.monotonic())
         with contextlib.suppress(DatabaseFailure):  # who reads it then has other worries
-            RelayTrouble.objects.note(new_transport().server.name, reason, next_probe_at)
-            self._trouble_noted = True
+            RelayOutage.objects.note(relay_name(), reason, next_probe_at)
+            self._outage_noted = True
 
-    def _is_news(self, reason: str, wanted_pause: float | None = None) -> bool:
-        """Plan the next probe; the threads that meet the same trouble meanwhile do not prolong the pause.
+    def _is_news(self, reason: str, wanted_pause: float | None = None, is_about_account: bool = False) -> bool:
+        """Plan the next probe; the threads that meet the same outage meanwhile do not prolong the pause.
 
         A pause that the other side wants is none of ours: no thread asks before its end.
         """
         with self._lock:
-            is_news, self._trouble = reason != self._trouble, reason
+            is_news, self._outage = reason != self._outage, reason
             if wanted_pause is not None:
                 self._rest_until = max(self._rest_until, time.monotonic() + wanted_pause * random.uniform(1, 1.1))
                 self._probe_at = max(self._probe_at, self._rest_until)
             elif time.monotonic() >= self._probe_at:
-                self._pause = min(max(FIRST_PAUSE, self._pause * 2), LONGEST_PAUSE)
+                first, longest = (FIRST_PAUSE, LONGEST_PAUSE)
+                if is_about_account:
+                    first, longest = (FIRST_PAUSE_OF_ACCOUNT, LONGEST_PAUSE_OF_ACCOUNT)
+                self._pause = min(max(first, self._pause * 2), longest)
                 self._probe_at = time.monotonic() + self._pause * random.uniform(0.8, 1.2)
         return is_news
 
@@ -240,23 +252,23 @@ class Worker:
         with self._lock:
             # A relay that takes fewer connections than we have threads refuses one and serves the others: whoever was
             # refused must not knock again at each acceptance.
-            if self._trouble and time.monotonic() < self._probe_at:
+            if self._outage and time.monotonic() < self._probe_at:
                 return
-            trouble, noted = self._trouble, self._trouble_noted
-            self._trouble, self._trouble_noted, self._pause = "", False, 0.0
-        if trouble:
+            outage, noted = self._outage, self._outage_noted
+            self._outage, self._outage_noted, self._pause = "", False, 0.0
+        if outage:
             logger.info("The relay takes mail again.")
             self.wake()  # the other threads can go on
         if noted:
             try:
-                RelayTrouble.objects.clear(new_transport().server.name)
+                RelayOutage.objects.clear(relay_name())
             except DatabaseFailure:  # the mail that was taken is recorded; the next one that is clears this
-                self._trouble_noted = True
+                self._outage_noted = True
 
     def _seconds_to_next_sweep(self, next_attempt_at: datetime | None) -> float:
         """Return when to look again if nobody wakes us; a job that ends does."""
-        until = max(self._tidy_at - time.monotonic(), 0)
-        if self._trouble and self._probe_at > time.monotonic():
+        until = max(self._maintain_at - time.monotonic(), 0)
+        if self._outage and self._probe_at > time.monotonic():
             until = min(until, self._probe_at - time.monotonic())
         elif next_attempt_at is not None:
             until = min(until, (next_attempt_at - timezone.now()).total_seconds())

@@ -1,8 +1,9 @@
-"""Dispatchers tell whoever delivers that there is work. MAIL_DISPATCHER is the dotted path of the module to use.
+"""Tell whoever delivers that there is work. MAIL_DISPATCHER is the dotted path of the module to use.
 
 A dispatcher has three functions. `wake()`: messages were stored and committed. It carries no data, may be lost and must
 not wait for anything. `serve()`: this process answers requests; called before each of them. `stop()`: it does not any
-more.
+more. And it may have two more names. `DELIVERS_INLINE = True`: wake() delivers before it returns, so that no process
+that delivers is missed. `check()`: return Django's check messages about the settings that only this dispatcher reads.
 """
 
 import logging
@@ -10,7 +11,8 @@ from functools import cache
 from importlib import import_module
 from typing import Any
 
-from django.conf import settings
+from flasky.mail.conf import conf
+from flasky.mail.runtime.test_run import is_test_run
 
 logger = logging.getLogger(__name__)
 
@@ -24,25 +26,42 @@ def wake() -> None:
     be mailed, without end.
     """
     try:
-        _module(settings.MAIL_DISPATCHER).wake()
+        _module(conf.MAIL_DISPATCHER).wake()
     except Exception:
-        logger.exception("%s could not be woken; the next sweep finds the mail.", settings.MAIL_DISPATCHER)
+        logger.exception("%s could not be woken; the next sweep finds the mail.", conf.MAIL_DISPATCHER)
+
+
+def serve_requests(**signal: Any) -> None:
+    """Begin to deliver with the first request, but not with a test's.
+
+    Threads would lock the test's database, and send the mails that it stores to real people.
+    """
+    if not is_test_run():
+        serve()
 
 
 _can_serve = True  # as far as is known
 
 
-def serve(**signal: Any) -> None:
+def serve() -> None:
     """Begin to deliver in this process, if that is the dispatcher's way; no request fails because it cannot."""
     global _can_serve
     try:
-        _module(settings.MAIL_DISPATCHER).serve()
+        _module(conf.MAIL_DISPATCHER).serve()
         _can_serve = True
     except Exception:
         if _can_serve:
-            logger.exception("%s could not be started; each request tries again.", settings.MAIL_DISPATCHER)
+            logger.exception("%s could not be started; each request tries again.", conf.MAIL_DISPATCHER)
         _can_serve = False
 
 
+def delivers_inline() -> bool:
+    """Return whether the configured dispatcher delivers where it is woken; one that cannot be imported does not."""
+    try:
+        return bool(getattr(_module(conf.MAIL_DISPATCHER), "DELIVERS_INLINE", False))
+    except Exception:  # its code may raise anything; check_dispatcher() says so
+        return False
+
+
 def stop() -> None:
-    _module(settings.MAIL_DISPATCHER).stop()
+    _module(conf.MAIL_DISPATCHER).stop()

@@ -6,43 +6,91 @@ publishes anything: wake() sets an event. A wake-up that is lost is made up for 
 
 import atexit
 import logging
-import os
 import threading
+from collections.abc import Iterator
 from typing import Any
 
-from celery import Celery
-from django.conf import settings
+from celery import Celery, shared_task, signals
+from celery.app import default_app
+from django.core import checks
 
+from flasky.mail.conf import conf
 from flasky.mail.dispatchers import threads
+from flasky.mail.runtime.forking import forget_in_child
 
 logger = logging.getLogger(__name__)
 
+BROKERS = ("redis", "rediss", "amqp", "amqps")
 TASK = "flasky.mail.deliver"
 ANSWERING = 0.003  # s, so that the request that wants the wake-up can answer first: Python runs one thread at a time
-BREATH = 0.05  # s between two wake-ups from this process: a burst needs one
+BETWEEN_WAKES = 0.05  # s between two wake-ups from this process: a burst needs one
 PAUSE = 5  # s between two tries while the broker is away: each takes some ms from the requests
 TIMEOUT = 2  # s for connecting to the broker, and for each of its answers
 EXPIRY = 60  # s after which a wake-up is worth nothing: the sweep has been there long since
 
-# Without Celery's own help for Django: after each task it closes the pool of connections that our threads are using.
-app = Celery("flasky", fixups=[])
-app.conf.update(
-    broker_connection_retry_on_startup=True,
-    task_default_queue=settings.CELERY_TASK_DEFAULT_QUEUE,
-    task_ignore_result=True,
-    worker_concurrency=1,  # process, with MAIL_WORKERS threads
-    worker_hijack_root_logger=False,
-    worker_send_task_events=False,
-    beat_schedule={"sweep": {"task": TASK, "schedule": settings.MAIL_SWEEP_INTERVAL, "options": {"expires": EXPIRY}}},
-)
-app.conf.broker_url = settings.CELERY_BROKER_URL
 
-
-@app.task(name=TASK)
+@shared_task(name=TASK, ignore_result=True)
 def deliver() -> None:
     """Wake the threads of the worker process that gets this task; they are those of MAIL_DISPATCHER=threads."""
     threads.serve()
     threads.wake()
+
+
+@signals.worker_process_init.connect(weak=False)
+def begin(**signal: Any) -> None:
+    """Deliver what waits, and sweep, without a beat: in each process of the pool.
+
+    The workers of a project whose servers deliver have other work.
+    """
+    if is_own or __name__ == conf.MAIL_DISPATCHER:
+        threads.serve()
+
+
+@signals.worker_ready.connect(weak=False)
+def begin_without_processes(sender: Any, **signal: Any) -> None:
+    """Do the same in the worker itself, if its pool has threads instead of processes."""
+    if not sender.pool.uses_semaphore:
+        begin()
+
+
+@signals.worker_process_shutdown.connect(weak=False)
+@signals.worker_shutdown.connect(weak=False)
+def end(**signal: Any) -> None:
+    """Finish what is on the wire."""
+    threads.stop()
+
+
+def app_of_the_project() -> Any:
+    """Return the Celery app that the project's package has made when its settings were read; None if it has none."""
+    app = default_app._get_current_object()
+    return None if app is None or app.main == "default" else app  # `default` is made by Celery, for want of one
+
+
+def app_of_our_own() -> Any:
+    """Return a Celery app for a project that has none; it stays in the background, lest it gets another's tasks."""
+    # Without Celery's own help for Django, which after each task closes the pool of connections that our threads use.
+    app = Celery("flasky", fixups=[], set_as_current=False)
+    app.add_defaults(_configuration)
+    return app
+
+
+def _configuration() -> dict[str, Any]:
+    """Return Celery's settings, which it asks for when it needs the first of them."""
+    sweep = {"task": TASK, "schedule": conf.MAIL_SWEEP_INTERVAL, "options": {"expires": EXPIRY}}
+    return {
+        "broker_url": conf.CELERY_BROKER_URL,
+        "broker_connection_retry_on_startup": True,
+        "task_default_queue": conf.CELERY_TASK_DEFAULT_QUEUE,
+        "task_ignore_result": True,
+        "worker_concurrency": 1,  # process, with MAIL_WORKERS threads
+        "worker_hijack_root_logger": False,
+        "worker_send_task_events": False,
+        "beat_schedule": {"sweep": sweep},
+    }
+
+
+is_own = app_of_the_project() is None
+app = app_of_our_own() if is_own else app_of_the_project()
 
 
 class Publisher:
@@ -53,7 +101,7 @@ class Publisher:
         self._published = threading.Event()
         self._published.set()
         self._stopping = threading.Event()
-        self._trouble = ""
+        self._error = ""
         self._connection: Any = None
         self._thread = threading.Thread(target=self._run, name="mail-publisher", daemon=True)
         self._thread.start()
@@ -82,33 +130,34 @@ class Publisher:
                 return
             self._publish()
             self._published.set()
-            self._stopping.wait(PAUSE if self._trouble else BREATH)
+            self._stopping.wait(PAUSE if self._error else BETWEEN_WAKES)
 
     def _publish(self) -> None:
         was_kept = self._connection is not None
-        trouble = self._try_to_publish()
-        if trouble and was_kept:  # it may have ended while nobody used it
-            trouble = self._try_to_publish()
-        self._note(trouble)
+        error = self._try_to_publish()
+        if error and was_kept:  # it may have ended while nobody used it
+            error = self._try_to_publish()
+        self._note(error)
 
     def _try_to_publish(self) -> str:
         """Publish one wake-up, and return what went wrong."""
         try:
             if self._connection is None:
                 self._connection = new_connection()
-            deliver.apply_async(connection=self._connection, retry=False, expires=EXPIRY, expiration=EXPIRY)
+            task = app.tasks[TASK]  # `deliver` would be that of the thread's current app
+            task.apply_async(connection=self._connection, retry=False, expires=EXPIRY, expiration=EXPIRY)
         except Exception as error:  # every broker's client has errors of its own
             self._hang_up()
             return f"{type(error).__name__}: {error}"
         return ""
 
-    def _note(self, trouble: str) -> None:
+    def _note(self, error: str) -> None:
         """Say once that the broker is away, and once that it is back."""
-        if trouble and not self._trouble:
-            logger.warning("No wake-up can be published (%s); mail leaves with the next sweep. %s", trouble, ADVICE)
-        elif self._trouble and not trouble:
+        if error and not self._error:
+            logger.warning("No wake-up can be published (%s); mail leaves with the next sweep. %s", error, ADVICE)
+        elif self._error and not error:
             logger.info("Wake-ups are published again.")
-        self._trouble = trouble
+        self._error = error
 
     def _hang_up(self) -> None:
         connection, self._connection = self._connection, None
@@ -119,14 +168,14 @@ class Publisher:
             logger.debug("The broker's connection did not close in order.", exc_info=True)
 
 
-ADVICE = "Look at CELERY_BROKER_URL, and whether the broker runs."
+BROKER = "CELERY_BROKER_URL" if is_own else f"broker_url of the Celery app {app.main}"
+ADVICE = f"Look at {BROKER}, and whether the broker runs."
 
 
 def new_connection() -> Any:
-    url = settings.CELERY_BROKER_URL
-    limits = (
-        ("read_timeout", "write_timeout") if url.startswith("amqp") else ("socket_timeout", "socket_connect_timeout")
-    )
+    url = conf.CELERY_BROKER_URL if is_own else None  # None: as the project's app has it
+    is_amqp = app.connection_for_write(url).transport.driver_type == "amqp"
+    limits = ("read_timeout", "write_timeout") if is_amqp else ("socket_timeout", "socket_connect_timeout")
     options = {**dict.fromkeys(limits, TIMEOUT), "max_retries": 0}
     return app.connection_for_write(url, connect_timeout=TIMEOUT, transport_options=options)
 
@@ -157,11 +206,26 @@ def stop() -> None:
         publisher.stop()
 
 
+def check() -> Iterator[checks.CheckMessage]:
+    """Find what is wrong with the settings of our own Celery app; a project's own app may want others in them."""
+    if not is_own:
+        return
+    if wrong := [*conf.check_type("CELERY_BROKER_URL"), *conf.check_type("CELERY_TASK_DEFAULT_QUEUE")]:
+        yield from wrong
+        return
+    scheme, separator, rest = conf.CELERY_BROKER_URL.partition("://")
+    if scheme not in BROKERS or not separator or not rest.strip("/"):
+        yield checks.Error(
+            "CELERY_BROKER_URL is no URL of a broker. (It is not shown: it may hold a password.)",
+            hint="Write redis://127.0.0.1:6379/0 or amqp://user:password@127.0.0.1:5672//",
+            id="flasky.E016",
+        )
+
+
+@forget_in_child
 def _forget_the_parents_thread() -> None:
     global _publisher, _starting
     _publisher, _starting = None, threading.Lock()
 
 
 atexit.register(stop)  # a command that has stored a mail may end before its wake-up has gone out
-if hasattr(os, "register_at_fork"):  # not on Windows
-    os.register_at_fork(after_in_child=_forget_the_parents_thread)

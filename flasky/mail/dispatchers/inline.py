@@ -1,15 +1,17 @@
 """Deliver in the thread that stored the message, before it goes on: for scripts and tests, the request waits."""
 
+import atexit
 import logging
 import time
 
-from django.conf import settings
-
+from flasky.mail.conf import conf
 from flasky.mail.delivery import deliver_due
 from flasky.mail.models import OutboxMessage
-from flasky.mail.transports import TransportUnavailable
+from flasky.mail.transports import TransportUnavailable, close_kept
 
 logger = logging.getLogger(__name__)
+
+DELIVERS_INLINE = True
 
 _looked_at = _rest_until = 0.0  # on the monotonic clock
 
@@ -29,9 +31,9 @@ def wake() -> None:
 def _take_back_expired() -> None:
     """Look now and then for mail whose holder has died: where all deliver inline, nobody else does."""
     global _looked_at
-    if not _looked_at or time.monotonic() - _looked_at >= settings.MAIL_SWEEP_INTERVAL:
+    if not _looked_at or time.monotonic() - _looked_at >= conf.MAIL_SWEEP_INTERVAL:
         _looked_at = time.monotonic()
-        OutboxMessage.objects.release_expired()
+        OutboxMessage.objects.take_over_expired()
 
 
 def serve() -> None:
@@ -39,4 +41,8 @@ def serve() -> None:
 
 
 def stop() -> None:
-    pass
+    """Hang up: the connection is kept for the next mail."""
+    close_kept()
+
+
+atexit.register(stop)

@@ -3,10 +3,10 @@
 They start with the first request, so never at import, in a command, or in a master process that will fork.
 """
 
-import os
 import threading
 
 from flasky.mail.delivery.worker import Worker
+from flasky.mail.runtime.forking import forget_in_child
 
 _worker: Worker | None = None
 _starting = threading.Lock()
@@ -36,10 +36,7 @@ def stop() -> None:
         worker.stop()
 
 
+@forget_in_child
 def _forget_the_parents_threads() -> None:
     global _worker, _starting
     _worker, _starting = None, threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):  # not on Windows
-    os.register_at_fork(after_in_child=_forget_the_parents_threads)

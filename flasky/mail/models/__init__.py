@@ -1,44 +1,47 @@
-"""What a stored message is, its history, and what the processes that deliver tell each other."""
+"""Store messages, their history, and what the processes that deliver tell each other."""
 
-from flasky.mail.models.claims import CLAIM_SIZE, IN_TURN
-from flasky.mail.models.history import MAX_PERSON, Action, Attempt
-from flasky.mail.models.hourly import WAITS, Tally
+from flasky.mail.models.claims import CLAIM_SIZE, IN_TURN, LOST_CLAIMS_UNTIL_HELD, UNKNOWN_ENDS_UNTIL_HELD
+from flasky.mail.models.daily import DailyTask
+from flasky.mail.models.history import MAX_ACTOR, Action, Attempt
+from flasky.mail.models.hourly import HourlyCount
 from flasky.mail.models.message import (
-    LOST_CLAIMS_UNTIL_HELD,
-    UNKNOWN_ENDS_UNTIL_HELD,
+    MAX_REQUEST_ID,
+    MAX_SOURCE,
     OutboxMessage,
     OutboxMessageQuerySet,
 )
 from flasky.mail.models.probes import WriteProbe
-from flasky.mail.models.processes import SIGNS_MISSED, Deliverer, this_process
+from flasky.mail.models.processes import SIGNS_MISSED, Process
+from flasky.mail.models.provider_status import ProviderStatus
 from flasky.mail.models.recipients import FurtherRecipient
-from flasky.mail.models.relays import CALM, SAME_CROWD, Relay, RelayTrouble, Seat
-from flasky.mail.models.states import FINISHED, Door, Priority, State
+from flasky.mail.models.relays import CALM, SAME_CROWD, ConnectionSlot, Relay, RelayOutage
+from flasky.mail.models.states import Priority, Source, State
 
 __all__ = [
     "CALM",
     "CLAIM_SIZE",
-    "FINISHED",
     "IN_TURN",
     "LOST_CLAIMS_UNTIL_HELD",
-    "MAX_PERSON",
+    "MAX_ACTOR",
+    "MAX_REQUEST_ID",
+    "MAX_SOURCE",
     "SAME_CROWD",
     "SIGNS_MISSED",
     "UNKNOWN_ENDS_UNTIL_HELD",
-    "WAITS",
     "Action",
     "Attempt",
-    "Deliverer",
-    "Door",
+    "ConnectionSlot",
+    "DailyTask",
     "FurtherRecipient",
+    "HourlyCount",
     "OutboxMessage",
     "OutboxMessageQuerySet",
     "Priority",
+    "Process",
+    "ProviderStatus",
     "Relay",
-    "RelayTrouble",
-    "Seat",
+    "RelayOutage",
+    "Source",
     "State",
-    "Tally",
     "WriteProbe",
-    "this_process",
 ]

@@ -1,16 +1,18 @@
-"""Take many messages in short transactions: others must be able to write in between."""
+"""Take many messages in batches, each for one short transaction."""
 
 from collections.abc import Iterator
 from typing import Any, TypeVar
 
 from django.db import models
 
+from flasky.mail.models.one_database import InOneDatabase
+
 BATCH = 1000  # messages in one short transaction: others must be able to write in between
 
 Chosen = TypeVar("Chosen", bound=models.QuerySet[Any, Any])
 
 
-class Batches(models.QuerySet[Any, Any]):
+class Batches(InOneDatabase[Any]):
     def with_body(self: Chosen) -> Chosen:
         return self.exclude(content=b"")
 

@@ -1,39 +1,47 @@
-"""Claim what is due, keep it, give it back: the verbs of who delivers."""
+"""Claim what is due, keep it, give it back, take it over: the verbs of who delivers, and how a claim ends."""
 
 import uuid
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
+from datetime import datetime
 from typing import Any, TypeVar
 
 from django.db import connections, models, transaction
 from django.db.models.functions import Length, Now
 from django.utils import timezone
 
+from flasky.mail.models.history import Attempt
+from flasky.mail.models.hourly import HourlyCount
 from flasky.mail.models.leases import end_of_lease
+from flasky.mail.models.one_database import InOneDatabase, write_transaction
 from flasky.mail.models.states import Priority, State
 
+LOST_CLAIMS_UNTIL_HELD = 3
+UNKNOWN_ENDS_UNTIL_HELD = 5  # so many copies may have arrived
 CLAIM_SIZE = 1_000_000  # bytes of content in one claim, so that large mails are not all in memory at once
 IN_TURN = ("next_attempt_at", "pk")
-NOT_FOR_DELIVERY = (
-    "message_id",
-    "from_header",
-    "subject",
-    "created_at",
-    "priority",
-    "finished_at",
-    "last_reply",
-    "lease_expires_at",
-    "first_recipient",
-    "event",
-    "cause",
-    "door",
-    "person",
+FOR_DELIVERY = (  # what whoever delivers reads of a claimed message: no more, for each message is claimed
+    "envelope_sender",
+    "recipients",
+    "content",
+    "as_given",
+    "provider_options",
+    # What the end of an attempt is reckoned from
+    "claim_token",
+    "queued_at",
+    "next_attempt_at",
+    "attempt_count",
+    "outcomes",
+    "unknown_ends",
+    "possible_duplicate",
+    "request_id",
+    "is_sensitive",
 )
 
 Chosen = TypeVar("Chosen", bound=models.QuerySet[Any, Any])
 
 
-class Claims(models.QuerySet[Any, Any]):
+class Claims(InOneDatabase[Any]):
     def due(self: Chosen) -> Chosen:
         return self.filter(state=State.QUEUED, next_attempt_at__lte=timezone.now())
 
@@ -52,14 +60,14 @@ class Claims(models.QuerySet[Any, Any]):
         those who write one after the other.
         """
         token = uuid.uuid4()
-        with turn or nullcontext(), transaction.atomic(using=self.db):
+        with turn or nullcontext(), write_transaction(self.db):
             candidates = self._first_candidates(limit, among)
             # Guarded by the state: where rows cannot be locked, somebody may have been quicker.
             taken = self.filter(pk__in=candidates, state=State.QUEUED).update(
                 state=State.SENDING, claim_token=token, claimed_by=holder[:255], lease_expires_at=end_of_lease()
             )
         claimed = self.filter(pk__in=candidates, claim_token=token).order_by(*IN_TURN)
-        return list(claimed.defer(*NOT_FOR_DELIVERY)) if taken else []
+        return list(claimed.only(*FOR_DELIVERY)) if taken else []
 
     def _first_candidates(self, limit: int, among: Iterable[str]) -> list[int]:
         for priority in among:
@@ -78,30 +86,30 @@ class Claims(models.QuerySet[Any, Any]):
         held = self.filter(state=State.SENDING, claim_token__in=tokens)
         return held.update(lease_expires_at=end_of_lease())
 
-    def release(self, token: uuid.UUID) -> int:
+    def give_back(self, token: uuid.UUID) -> int:
         """Give back what is left of a claim, with no attempt counted."""
         return self.filter(state=State.SENDING, claim_token=token).update(
             state=State.QUEUED, claim_token=None, lease_expires_at=None
         )
 
-    def release_expired(self) -> int:
+    def take_over_expired(self) -> int:
         """Queue again what was claimed by somebody who died; return how many."""
         expired = self.filter(state=State.SENDING, lease_expires_at__lt=Now())
         tokens = set(expired.values_list("claim_token", flat=True))
-        return sum(expired._release_claim(token) for token in tokens)
+        return sum(expired._take_over_claim(token) for token in tokens)
 
-    def _release_claim(self, token: uuid.UUID) -> int:
+    def _take_over_claim(self, token: uuid.UUID) -> int:
         claim = list(self.filter(claim_token=token).order_by(*IN_TURN).values_list("pk", flat=True))
         can_skip = connections[self.db].features.has_select_for_update_skip_locked
-        with transaction.atomic(using=self.db):
+        with write_transaction(self.db):
             # Locked: a holder who lives after all must not go from one to the next while this decides. Only the first
             # may have been handed over; the others' turn comes when it is recorded. If somebody is recording it, nobody
             # waits for that: the holder may be cut off, and its lock stay for long. The next sweep looks again.
             left = self.filter(pk__in=claim[:1], claim_token=token).select_for_update(skip_locked=can_skip)
-            first = left.defer("content").first()
+            first = left.defer("content", "as_given").first()
             if first is None or not first.give_up_on_holder():
                 return 0
-            return 1 + self.filter(pk__in=claim).release(token)
+            return 1 + self.filter(pk__in=claim).give_back(token)
 
 
 def _small_enough(candidates: models.QuerySet[Any, Any]) -> list[int]:
@@ -114,3 +122,51 @@ def _small_enough(candidates: models.QuerySet[Any, Any]) -> list[int]:
             break
         keys.append(key)
     return keys
+
+
+class Claimed:
+    """A message as far as its claim goes: how that ends without a recorded reply."""
+
+    def give_back(self: Any, next_attempt_at: datetime | None = None) -> bool:
+        """Give back a claim that led to no attempt."""
+        return self._end_claim(state=State.QUEUED, next_attempt_at=next_attempt_at or self.next_attempt_at)
+
+    def give_up_on_holder(self: Any) -> bool:
+        """Take the message from a holder whose lease has expired; return False if somebody else did.
+
+        It may have been on the wire. A message that takes its holder down again and again is held.
+        """
+        # What is stored stays English, as it is in the log: a record of what was known then, not a sentence of a page.
+        lost_claims, holder = self.lost_claims + 1, self.claimed_by or "an unknown process"
+        unknown_ends = self.unknown_ends + 1
+        reply = f"Nothing was heard of {holder} after it had claimed the message; it may have been handed over."
+        state = State.QUEUED
+        if lost_claims >= LOST_CLAIMS_UNTIL_HELD:
+            state, reply = State.HELD, f"{reply} This happened {lost_claims} times: held until a person decides."
+        elif unknown_ends >= UNKNOWN_ENDS_UNTIL_HELD:
+            state, reply = State.HELD, f"{reply} {unknown_ends} attempts ended in doubt: held until a person decides."
+        self.possible_duplicate = True
+        with transaction.atomic(using=self._state.db):
+            changes = {"state": state, "last_reply": reply, "lost_claims": lost_claims, "unknown_ends": unknown_ends}
+            taken = self._end_claim(expired=True, counted=True, **changes)
+            if taken:
+                self.attempts.create(outcome=Attempt.Outcome.UNKNOWN, reply=reply, worker=self.claimed_by)
+                HourlyCount.objects.using(self._state.db).count_unknown(is_retry=self.attempt_count > 1)
+        return taken
+
+    def _end_claim(self: Any, counted: bool = False, expired: bool = False, **changes: Any) -> bool:
+        changes |= {
+            "claim_token": None,
+            "lease_expires_at": None,
+            "attempt_count": self.attempt_count + counted,
+            "outcomes": self.outcomes,
+            "possible_duplicate": self.possible_duplicate,
+        }
+        claimed = type(self).objects.filter(pk=self.pk, claim_token=self.claim_token, state=State.SENDING)
+        if expired:
+            claimed = claimed.filter(lease_expires_at__lt=Now())
+        if not claimed.update(**changes):
+            return False
+        for name, value in changes.items():
+            setattr(self, name, value)
+        return True

@@ -1,21 +1,34 @@
-"""What was tried with a message, and what people did to it."""
+"""Store the attempts at a message, and the actions of people on it."""
 
 from django.db import models
 from django.utils import timezone
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
-MAX_PERSON = 150  # characters
+from flasky.mail.models.one_database import InOneDatabase
+
+MAX_ACTOR = 150  # characters
+
+
+# Named, and not InOneDatabase.as_manager(): with a cache of an earlier run mypy takes that for no manager.
+class AttemptQuerySet(InOneDatabase["Attempt"]):
+    pass
+
+
+class ActionQuerySet(InOneDatabase["Action"]):
+    pass
 
 
 class Attempt(models.Model):
     """One try to deliver one message."""
 
     class Outcome(models.TextChoices):
-        ACCEPTED = "accepted", "accepted"  # for every recipient that was tried
-        REFUSED = "refused", "refused"  # for good, for every recipient that was tried
-        PARTLY = "partly accepted", "partly accepted"  # not the same for all
-        POSTPONED = "refused for now", "refused for now"
-        UNKNOWN = "unknown", "unknown"  # handed over whole without a reply, or the holder died
-        LATE = "too late", "too late"  # the reply came when somebody else had taken the message over
+        ACCEPTED = "accepted", _("accepted")  # for every recipient that was tried
+        PARTLY = "partly", _("partly accepted")  # not the same for all
+        REFUSED = "refused", _("refused")  # for good, for every recipient that was tried
+        POSTPONED = "postponed", _("refused for now")
+        UNKNOWN = "unknown", _("unknown")  # handed over whole without a reply, or the holder died
+        LATE = "late", _("too late")  # the reply came when somebody else had taken the message over
 
     message = models.ForeignKey("OutboxMessage", models.CASCADE, related_name="attempts")
     started_at = models.DateTimeField(default=timezone.now)
@@ -28,6 +41,8 @@ class Attempt(models.Model):
     worker = models.CharField(max_length=255, blank=True)  # host, process, thread
     claim_token = models.UUIDField(null=True, blank=True)  # of the claim whose holder wrote this
 
+    objects = AttemptQuerySet.as_manager()
+
     class Meta:
         ordering = ["pk"]
 
@@ -39,22 +54,26 @@ class Action(models.Model):
     """What a person did to a message."""
 
     class Verb(models.TextChoices):
-        REQUEUED = "requeued", "requeued"
-        LET_GO = "released", "released"  # from being held
-        HELD = "held", "held"
-        CANCELLED = "cancelled", "cancelled"
-        SENT_AGAIN = "sent again", "sent again as a new message"
-        COPIED = "made", "made from another message"
-        FORWARDED = "forwarded", "forwarded"
+        REQUEUED = "requeued", _("requeued")
+        RELEASED = "released", _("released")  # from being held
+        HELD = "held", _("held")
+        CANCELLED = "cancelled", _("cancelled")
+        SENT_AGAIN = "sent_again", _("sent again as a new message")
+        COPIED = "copied", _("made from another message")
+        FORWARDED = "forwarded", _("forwarded")
+        OPENED = "opened", _("opened")  # its content was shown, or downloaded
 
     message = models.ForeignKey("OutboxMessage", models.CASCADE, related_name="actions")
     at = models.DateTimeField(default=timezone.now)
     verb = models.CharField(max_length=20, choices=Verb)
-    person = models.CharField(max_length=MAX_PERSON, blank=True)
+    actor = models.CharField(max_length=MAX_ACTOR, blank=True)
     other = models.BigIntegerField(null=True, blank=True)  # the number of the message that it was made from or into
+
+    objects = ActionQuerySet.as_manager()
 
     class Meta:
         ordering = ["pk"]
 
     def __str__(self) -> str:
-        return f"{self.get_verb_display()} by {self.person or 'somebody'}"
+        values = {"verb": self.get_verb_display(), "person": self.actor or gettext("somebody")}
+        return gettext("%(verb)s by %(person)s") % values

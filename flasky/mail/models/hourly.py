@@ -1,26 +1,14 @@
-"""How many messages ended, hour by hour, and how long they had waited."""
+"""Count by the hour how many messages ended, and how long they had waited."""
 
 from django.db import models
 from django.utils import timezone
 
+from flasky.mail.models.one_database import InOneDatabase
+
 ASIDE = 100  # the slot of those who prune, and of those who take over from the dead; those who deliver have lower ones
-WAITS = {  # seconds from the queue to the acceptance, at most: in which column of the tally it is counted
-    0.1: "within_100_ms",
-    0.5: "within_500_ms",
-    1: "within_1_s",
-    5: "within_5_s",
-    15: "within_15_s",
-    60: "within_1_min",
-    300: "within_5_min",
-    900: "within_15_min",
-    3600: "within_1_h",
-    21_600: "within_6_h",
-    86_400: "within_1_day",
-    float("inf"): "beyond_1_day",
-}
 
 
-class TallyQuerySet(models.QuerySet["Tally"]):
+class HourlyCountQuerySet(InOneDatabase["HourlyCount"]):
     def note_number(self, number: int) -> None:
         """Remember that messages had numbers up to this one."""
         self._aside().filter(highest_number__lt=number).update(highest_number=number)
@@ -29,12 +17,12 @@ class TallyQuerySet(models.QuerySet["Tally"]):
         """Count an attempt whose holder died."""
         self._aside().update(unknown=models.F("unknown") + 1, retries=models.F("retries") + int(is_retry))
 
-    def _aside(self) -> "TallyQuerySet":
+    def _aside(self) -> "HourlyCountQuerySet":
         row, _ = self.get_or_create(hour=timezone.now().replace(minute=0, second=0, microsecond=0), slot=ASIDE)
         return self.filter(pk=row.pk)
 
 
-class Tally(models.Model):
+class HourlyCount(models.Model):
     """How many messages ended in an hour, counted by the transactions that ended them; pruning takes nothing away.
 
     And what their attempts came to. What most hours have nothing of is left out of the statement that counts: the
@@ -56,26 +44,13 @@ class Tally(models.Model):
 
     # How long the messages that were sent had waited. Whole numbers: sums of fractions depend on their order.
     waited_ms = models.PositiveBigIntegerField(db_default=0)
-    within_100_ms = models.PositiveIntegerField(db_default=0)
-    within_500_ms = models.PositiveIntegerField(db_default=0)
-    within_1_s = models.PositiveIntegerField(db_default=0)
-    within_5_s = models.PositiveIntegerField(db_default=0)
-    within_15_s = models.PositiveIntegerField(db_default=0)
-    within_1_min = models.PositiveIntegerField(db_default=0)
-    within_5_min = models.PositiveIntegerField(db_default=0)
-    within_15_min = models.PositiveIntegerField(db_default=0)
-    within_1_h = models.PositiveIntegerField(db_default=0)
-    within_6_h = models.PositiveIntegerField(db_default=0)
-    within_1_day = models.PositiveIntegerField(db_default=0)
-    beyond_1_day = models.PositiveIntegerField(db_default=0)
 
     highest_number = models.PositiveBigIntegerField(db_default=0)  # of the messages that were pruned
 
-    objects = TallyQuerySet.as_manager()
+    objects = HourlyCountQuerySet.as_manager()
 
     class Meta:
-        verbose_name_plural = "tallies"
-        constraints = [models.UniqueConstraint(fields=["hour", "slot"], name="outbox_tally")]
+        constraints = [models.UniqueConstraint(fields=["hour", "slot"], name="flasky_mail_one_hourly_count")]
 
     def __str__(self) -> str:
         return f"{self.hour:%Y-%m-%d %H}: {self.sent} sent, {self.failed} failed"

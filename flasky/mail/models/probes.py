@@ -1,4 +1,4 @@
-"""Can the database be written to? Reading says nothing of that: a standby can be read, and a full disk too."""
+"""Probe whether the database can be written to: a standby can be read, and a full disk too."""
 
 import os
 from datetime import timedelta
@@ -6,11 +6,13 @@ from datetime import timedelta
 from django.db import models, transaction
 from django.db.models.functions import Now
 
+from flasky.mail.models.one_database import InOneDatabase
+
 SIZE = 16_384  # bytes, as of a small mail; they cannot be compressed, so that they need room
 LATELY = 10  # s for which a write that succeeded says enough about the disk, whoever wrote
 
 
-class WriteProbeQuerySet(models.QuerySet["WriteProbe"]):
+class WriteProbeQuerySet(InOneDatabase["WriteProbe"]):
     def write(self, lately: int = LATELY) -> None:
         """Write as much as a small mail, unless somebody has done so lately; raise what the database raises."""
         self.filter(pk=0).update(at=Now())  # changes nothing, and is refused where nothing may be written

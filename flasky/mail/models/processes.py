@@ -1,18 +1,19 @@
-"""Who delivers, who is not heard of any more, and who lives but is stuck."""
+"""Store which processes deliver, with their last sign of life, and which of them are stuck."""
 
-import os
-import socket
 from datetime import timedelta
+from typing import Any
 
-from django.conf import settings
 from django.db import models
 from django.db.models.functions import Now
 
-SIGNS_MISSED = 4  # looks in a row without a sign of life until a process counts as silent
+from flasky.mail.conf import conf
+from flasky.mail.models.one_database import InOneDatabase
+
+SIGNS_MISSED = 4  # looks in a row without a sign of life until a process counts as missing
 
 
-class DelivererQuerySet(models.QuerySet["Deliverer"]):
-    def sign(self, name: str, threads: int, stuck_for: float = 0) -> None:
+class ProcessQuerySet(InOneDatabase["Process"]):
+    def heartbeat(self, name: str, threads: int, stuck_for: float = 0) -> None:
         """Note a sign of life, and for how many seconds it is the only one, if for too long.
 
         By the database's clock: the hosts' clocks may differ.
@@ -22,22 +23,31 @@ class DelivererQuerySet(models.QuerySet["Deliverer"]):
         if not self.filter(name=name).update(seen_at=Now(), **state):
             self.get_or_create(name=name, defaults=state)
 
-    def sign_off(self, name: str) -> None:
+    def leave(self, name: str) -> None:
         """Forget this one, and those who have died long ago without a word."""
         self.filter(models.Q(name=name[:255]) | models.Q(seen_at__lt=Now() - timedelta(days=1))).delete()
 
-    def alive(self) -> "DelivererQuerySet":
-        return self.filter(seen_at__gt=Now() - SIGNS_MISSED * timedelta(seconds=settings.MAIL_SWEEP_INTERVAL))
+    def alive(self) -> "ProcessQuerySet":
+        return self.filter(_is_alive())
 
-    def stuck(self) -> "DelivererQuerySet":
+    def stuck(self) -> "ProcessQuerySet":
         """Return those who give signs of life and have work, but have got nowhere for too long."""
         return self.alive().filter(stuck_since__isnull=False).order_by("name")
 
-    def silent(self) -> "DelivererQuerySet":
-        return self.exclude(pk__in=self.alive())
+    def alive_and_missing(self) -> tuple[list["Process"], list["Process"]]:
+        """Return those that are alive, by name, and the others, the last heard of first; they are read at once."""
+        is_alive = models.ExpressionWrapper(_is_alive(), models.BooleanField())
+        found: list[Any] = list(self.annotate(is_alive=is_alive).order_by("name"))
+        alive, missing = ([each for each in found if each.is_alive == wanted] for wanted in (True, False))
+        return alive, sorted(missing, key=lambda each: each.seen_at, reverse=True)
 
 
-class Deliverer(models.Model):
+def _is_alive() -> models.Q:
+    """Return the condition, by the database's clock."""
+    return models.Q(seen_at__gt=Now() - SIGNS_MISSED * timedelta(seconds=conf.MAIL_SWEEP_INTERVAL))
+
+
+class Process(models.Model):
     """A process that delivers, and its last sign of life."""
 
     name = models.CharField(max_length=255, unique=True)  # host, process
@@ -46,12 +56,7 @@ class Deliverer(models.Model):
     seen_at = models.DateTimeField(db_default=Now())
     stuck_since = models.DateTimeField(null=True, blank=True)
 
-    objects = DelivererQuerySet.as_manager()
+    objects = ProcessQuerySet.as_manager()
 
     def __str__(self) -> str:
         return self.name
-
-
-def this_process() -> str:
-    """Return the name by which this process is known to the others: its host and its number there."""
-    return f"{socket.gethostname()} {os.getpid()}"[:255]

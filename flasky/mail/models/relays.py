@@ -1,22 +1,23 @@
-"""What all who deliver to a relay tell each other: its rate, its connections, its trouble."""
+"""Store what all who deliver to a relay share: its rate, its connections, its outages."""
 
 import uuid
 from datetime import datetime, timedelta
 from datetime import timezone as zones
 
-from django.conf import settings
 from django.db import models
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from flasky.mail.conf import conf
 from flasky.mail.models.leases import end_of_lease
+from flasky.mail.models.one_database import InOneDatabase, write_transaction
 
 SAME_CROWD = 2  # s within which several refusals for too many connections count as one
 CALM = 60  # s without such a refusal until one connection more is allowed
 LONG_AGO = datetime(2000, 1, 1, tzinfo=zones.utc)
 
 
-class RelayQuerySet(models.QuerySet["Relay"]):
+class RelayQuerySet(InOneDatabase["Relay"]):
     def free_at(self, server: str) -> tuple[datetime, datetime]:
         """Return the moment from which the next message may leave, and the moment now, both by the database's clock."""
         relay = self.filter(server=server[:255])
@@ -71,16 +72,16 @@ class Relay(models.Model):
         return self.server
 
 
-class SeatQuerySet(models.QuerySet["Seat"]):
+class ConnectionSlotQuerySet(InOneDatabase["ConnectionSlot"]):
     def take(self, server: str, allowed: int, token: uuid.UUID, holder: str) -> bool:
-        """Take one of the seats that are allowed, by the database's clock; return False if all are taken."""
-        seats = self.filter(server=server[:255], number__lt=allowed)
-        free = seats.filter(lease_expires_at__lt=Now()).order_by("number")
-        while not seats._take_one(list(free.values_list("pk", flat=True)), token, holder):
-            if seats.count() >= allowed:
+        """Take one of the slots that are allowed, by the database's clock; return False if all are taken."""
+        slots = self.filter(server=server[:255], number__lt=allowed)
+        free = slots.filter(lease_expires_at__lt=Now()).order_by("number")
+        while not slots._take_one(list(free.values_list("pk", flat=True)), token, holder):
+            if slots.count() >= allowed:
                 return False
-            missing = [Seat(server=server[:255], number=number) for number in range(allowed)]
-            Seat.objects.using(self.db).bulk_create(missing, ignore_conflicts=True)
+            missing = [ConnectionSlot(server=server[:255], number=number) for number in range(allowed)]
+            ConnectionSlot.objects.using(self.db).bulk_create(missing, ignore_conflicts=True)
         return True
 
     def _take_one(self, keys: list[int], token: uuid.UUID, holder: str) -> bool:
@@ -100,7 +101,7 @@ class SeatQuerySet(models.QuerySet["Seat"]):
         return self.filter(server=server[:255], lease_expires_at__gte=Now()).count()
 
 
-class Seat(models.Model):
+class ConnectionSlot(models.Model):
     """A connection that may be open to a relay; it is free when its lease is over."""
 
     server = models.CharField(max_length=255)
@@ -109,41 +110,48 @@ class Seat(models.Model):
     holder = models.CharField(max_length=255, blank=True)  # host, process
     lease_expires_at = models.DateTimeField(default=LONG_AGO)
 
-    objects = SeatQuerySet.as_manager()
+    objects = ConnectionSlotQuerySet.as_manager()
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["server", "number"], name="outbox_seat")]
+        constraints = [models.UniqueConstraint(fields=["server", "number"], name="flasky_mail_one_slot")]
 
     def __str__(self) -> str:
         return f"{self.server}, {self.number}"
 
 
-class RelayTroubleQuerySet(models.QuerySet["RelayTrouble"]):
-    def note(self, server: str, reason: str, next_probe_at: datetime) -> None:
+class RelayOutageQuerySet(InOneDatabase["RelayOutage"]):
+    def note(self, server: str, reason: str, next_probe_at: datetime, sender: str = "") -> bool:
+        """Return whether it is new."""
         changes = {"reason": reason, "next_probe_at": next_probe_at}
-        self.update_or_create(server=server[:255], defaults=changes)
+        with write_transaction(self.db):
+            return self.update_or_create(server=server[:255], sender=sender, defaults=changes)[1]
 
-    def clear(self, server: str) -> None:
-        self.filter(server=server[:255]).delete()
+    def clear(self, server: str, sender: str = "") -> None:
+        self.filter(server=server[:255], sender=sender).delete()
 
-    def current(self) -> "RelayTroubleQuerySet":
+    def current(self) -> "RelayOutageQuerySet":
         """Return what somebody still probes; whoever noted the rest has died, or has another relay by now."""
-        limit = timezone.now() - timedelta(seconds=settings.MAIL_OVERDUE)
+        limit = timezone.now() - timedelta(seconds=conf.MAIL_OVERDUE)
         return self.filter(next_probe_at__gt=limit).order_by("since")
 
+    def for_all(self) -> "RelayOutageQuerySet":
+        """Return those that keep everybody's mail waiting."""
+        return self.current().filter(sender="")
 
-class RelayTrouble(models.Model):
+
+class RelayOutage(models.Model):
     """A relay that takes no mail at the moment, and why."""
 
-    server = models.CharField(max_length=255, unique=True)
-    reason = models.TextField()
+    server = models.CharField(max_length=255)
+    sender = models.CharField(max_length=320, blank=True)  # whose mail alone it does not take; none: everybody's
+    reason = models.TextField()  # English, as in the log: mostly what the relay said
     since = models.DateTimeField(default=timezone.now)
     next_probe_at = models.DateTimeField()
 
-    objects = RelayTroubleQuerySet.as_manager()
+    objects = RelayOutageQuerySet.as_manager()
 
     class Meta:
-        verbose_name_plural = "relay trouble"
+        constraints = [models.UniqueConstraint(fields=["server", "sender"], name="flasky_mail_one_outage")]
 
     def __str__(self) -> str:
         return (

@@ -1,34 +1,70 @@
-"""What is said about a message in one word."""
+"""List the states, sources and priorities of a message."""
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 
 class State(models.TextChoices):
-    """`unfinished()` relies on no other name coming between queued and sending in the alphabet."""
+    """In which state a message is, and what that means; whoever asks for several states asks here."""
 
-    QUEUED = "queued"  # waits, and is due once next_attempt_at has come
-    SENDING = "sending"  # claimed; its holder's lease runs until lease_expires_at
-    SENT = "sent"  # accepted for at least one recipient, and nobody is left to try
-    FAILED = "failed"  # refused for good, or given up
-    HELD = "held"  # kept back until a person decides
-    CANCELLED = "cancelled"  # given up by hand
+    QUEUED = "queued", _("Queued")  # waits, and is due once next_attempt_at has come
+    SENDING = "sending", _("Sending")  # claimed; its holder's lease runs until lease_expires_at
+    SENT = "sent", _("Sent")  # accepted for at least one recipient, and nobody is left to try
+    FAILED = "failed", _("Failed")  # refused for good, or given up
+    HELD = "held", _("Held")  # kept back until a person decides
+    CANCELLED = "cancelled", _("Cancelled")  # given up by hand
+
+    @classmethod
+    def waiting(cls) -> tuple["State", ...]:
+        """Return those in which whoever delivers has something left to do.
+
+        `unfinished()` reads them as a range of the alphabet, so no other name may come between them.
+        """
+        return cls.QUEUED, cls.SENDING
+
+    @classmethod
+    def finished(cls) -> tuple["State", ...]:
+        """Return those in which nothing more happens by itself, so that old messages may be pruned."""
+        return cls.SENT, cls.FAILED, cls.CANCELLED
+
+    @classmethod
+    def not_finished(cls) -> tuple["State", ...]:
+        return tuple(state for state in cls if state not in cls.finished())
+
+    @classmethod
+    def needing_a_person(cls) -> tuple["State", ...]:
+        """Return those to which a message comes against everybody's will, and out of which a person must help it."""
+        return cls.FAILED, cls.HELD
+
+    @classmethod
+    def for_requeue(cls) -> tuple["State", ...]:
+        """Return those out of which a person may requeue a message; the functions below say the same of other verbs."""
+        return cls.FAILED, cls.HELD, cls.CANCELLED
+
+    @classmethod
+    def for_hold(cls) -> tuple["State", ...]:
+        return (cls.QUEUED,)
+
+    @classmethod
+    def for_release(cls) -> tuple["State", ...]:
+        return (cls.HELD,)
+
+    @classmethod
+    def for_cancel(cls) -> tuple["State", ...]:
+        return cls.QUEUED, cls.HELD
 
 
-FINISHED = (State.SENT, State.FAILED, State.CANCELLED)
+class Source(models.TextChoices):
+    """Where a mail came from, as far as the app can tell; from another page it is the name of the page's route."""
 
-
-class Door(models.TextChoices):
-    """Through which a mail came."""
-
-    FORM = "form", "the form"
-    ADMIN = "admin", "the admin"
+    ADMIN = "admin", _("the admin")
     COMMAND = "sendtestemail", "manage.py sendtestemail"
-    OTHER = "other", "elsewhere"  # the shell, another command, an error report
+    UNKNOWN = "", _("elsewhere")  # the shell, another command, a thread
 
 
 class Priority(models.TextChoices):
     """What overtakes what, the most urgent first."""
 
-    URGENT = "urgent"  # somebody waits for it: a password reset
-    NORMAL = "normal"
-    BULK = "bulk"  # newsletters
+    URGENT = "urgent", _("Urgent")  # somebody waits for it: a password reset
+    NORMAL = "normal", _("Normal")
+    BULK = "bulk", _("Bulk")  # newsletters

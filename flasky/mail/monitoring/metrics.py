@@ -1,34 +1,32 @@
-"""The figures of the outbox as Prometheus reads them, at /metrics."""
+"""Answer Prometheus with the stats of the outbox, at /metrics."""
 
 import logging
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
-from itertools import accumulate
 from typing import Any
 
-from django.conf import settings
 from django.core.exceptions import MiddlewareNotUsed
 from django.db import Error as DatabaseFailure
 from django.http import HttpRequest, HttpResponse
 from django.utils.crypto import constant_time_compare
 
-from flasky.mail.models import WAITS
+from flasky.mail.conf import conf
 from flasky.mail.runtime import deadline
-from flasky.mail.status.stats import OUTCOMES, Figures, figures
+from flasky.mail.status.stats import OUTCOMES, Stats, read_stats
 
 if find_spec("prometheus_client"):  # it is optional
     from prometheus_client import CollectorRegistry
-    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, SummaryMetricFamily
     from prometheus_client.exposition import choose_encoder
 
 logger = logging.getLogger(__name__)
 
-_look = deadline.Look(figures)
+_look = deadline.SingleFlight(read_stats)
 
 
 def metrics(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
     """Answer Prometheus before the middleware that looks at hosts and TLS: it asks by IP address, without TLS."""
-    if not (settings.MAIL_METRICS_TOKEN and find_spec("prometheus_client")):
+    if not (conf.MAIL_METRICS_TOKEN and find_spec("prometheus_client")):
         raise MiddlewareNotUsed
 
     def middleware(request: HttpRequest) -> HttpResponse:
@@ -38,7 +36,7 @@ def metrics(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[Ht
 
 
 def _answer(request: HttpRequest) -> HttpResponse:
-    if not constant_time_compare(request.headers.get("Authorization", ""), f"Bearer {settings.MAIL_METRICS_TOKEN}"):
+    if not constant_time_compare(request.headers.get("Authorization", ""), f"Bearer {conf.MAIL_METRICS_TOKEN}"):
         headers = {"WWW-Authenticate": "Bearer"}
         return HttpResponse("Send MAIL_METRICS_TOKEN as bearer token.\n", "text/plain", status=401, headers=headers)
     try:
@@ -54,14 +52,14 @@ def _answer(request: HttpRequest) -> HttpResponse:
 class _Read:
     """What was read, as prometheus_client collects it."""
 
-    def __init__(self, found: Figures) -> None:
+    def __init__(self, found: Stats) -> None:
         self.found = found
 
     def collect(self) -> Iterator[Any]:
         return families(self.found)
 
 
-def families(found: Figures) -> Iterator[Any]:
+def families(found: Stats) -> Iterator[Any]:
     sums = found.sums
     yield _counter("stored", "Messages stored, copies too: the highest number, even if rolled back.", found.stored)
     yield _counter("accepted", "Messages that ended as sent.", sums["sent"])
@@ -71,10 +69,10 @@ def families(found: Figures) -> Iterator[Any]:
     for outcome in OUTCOMES:
         attempts.add_metric([outcome], sums[outcome])
     yield attempts
-    yield HistogramMetricFamily(
+    yield SummaryMetricFamily(
         "flasky_mail_acceptance_seconds",
         "Time from being stored, or queued again by a person, to the acceptance.",
-        buckets=_buckets(sums),
+        count_value=sums["sent"],
         sum_value=sums["waited_ms"] / 1000,
     )
     yield _by_state("messages", "Messages that are not finished; counts end at 100,000.", found.depth)
@@ -101,9 +99,3 @@ def _by_state(name: str, meaning: str, values: dict[str, Any]) -> Any:
     for state, value in values.items():
         family.add_metric([state], value)
     return family
-
-
-def _buckets(sums: dict[str, int]) -> list[tuple[str, int]]:
-    """Return for each limit how many waited no longer."""
-    limits = ["+Inf" if limit == float("inf") else str(float(limit)) for limit in WAITS]
-    return list(zip(limits, accumulate(sums[column] for column in WAITS.values()), strict=True))

@@ -1,21 +1,22 @@
-"""Can this process do its work? /readyz tells load balancers and people."""
+"""Answer at /readyz whether this process can do its work."""
 
 import logging
 from collections.abc import Callable
 from datetime import timedelta
 from typing import NamedTuple
 
-from django.conf import settings
 from django.db import Error as DatabaseFailure
 from django.db import connections, router
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
+from flasky.mail.conf import conf
 from flasky.mail.db.connections import drop_connection
 from flasky.mail.db.outages import known_fault, what_is_wrong
-from flasky.mail.models import Deliverer, OutboxMessage, RelayTrouble, WriteProbe, this_process
+from flasky.mail.models import OutboxMessage, Process, RelayOutage, WriteProbe
 from flasky.mail.runtime import deadline
+from flasky.mail.runtime.identity import this_process
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +52,7 @@ def readiness() -> Readiness:
     try:
         return _look.answer()
     except deadline.DatabaseIsSilent:
-        limit = deadline.PATIENCE
+        limit = deadline.TIME_LIMIT
         return _not_ready(f"The database has not answered within {limit} s. Look at it, and at the network between.")
     except deadline.NoThread as error:
         logger.warning("Not ready: %s", error)
@@ -70,13 +71,13 @@ def readiness() -> Readiness:
 
 def _readiness() -> Readiness:
     try:
-        return _missing_migrations() or _joined(_late_mail(), _stuck_deliverers(), _refused_write())
+        return _missing_migrations() or _joined(_late_mail(), _stuck_processes(), _refused_write())
     except DatabaseFailure:
         drop_connection()
         raise
 
 
-_look = deadline.Look(_readiness)
+_look = deadline.SingleFlight(_readiness)
 
 
 def _missing_migrations() -> Readiness | None:
@@ -93,10 +94,10 @@ def _missing_migrations() -> Readiness | None:
     return _not_ready(f"{len(missing)} {are} not applied: {named}. Run manage.py migrate.")
 
 
-def _stuck_deliverers() -> Readiness:
+def _stuck_processes() -> Readiness:
     """Complain if this process is one of those that live and deliver nothing; of others only tell."""
-    names = set(Deliverer.objects.stuck().values_list("name", flat=True))
-    if not names or RelayTrouble.objects.current().exists():
+    names = set(Process.objects.stuck().values_list("name", flat=True))
+    if not names or RelayOutage.objects.for_all().exists():
         return Readiness([], [])
     if this_process() in names:
         return _not_ready(
@@ -122,13 +123,13 @@ def _late_mail() -> Readiness:
 
     No web server is to blame for a relay, and none gets better by being taken away.
     """
-    limit, now = settings.MAIL_READY_AGE, timezone.now()
+    limit, now = conf.MAIL_READY_AGE, timezone.now()
     late = OutboxMessage.objects.due().filter(next_attempt_at__lt=now - timedelta(seconds=limit))
     oldest = late.order_by("next_attempt_at").values_list("next_attempt_at", flat=True).first()
     if not limit or oldest is None:
         return Readiness([], [])
     waited = f"The oldest due mail has waited for {(now - oldest).total_seconds():.0f} s (MAIL_READY_AGE is {limit})."
-    if RelayTrouble.objects.current().exists():
+    if RelayOutage.objects.for_all().exists():
         return Readiness([], [f"{waited} The mail server takes no mail; the admin's outbox says why."])
     return _not_ready(
         f"{waited} Nobody delivers, or not fast enough: look at the processes that deliver; "

@@ -1,30 +1,33 @@
-"""Every kind of mail of the project, with sample content to render it with.
+"""List every kind of mail of the project, with sample content to render it with.
 
 A kind is a pair of templates `mail/NAME.txt` and `mail/NAME.html`, in any template directory of the project or of an
 app. Layouts and parts of mails are named `base`, `base_…` or `_…`.
 
-A kind is filled with a `user`. One that needs anything else has an entry in `settings.MAIL_SAMPLES`, the dotted path
+A kind is filled with a `user`. One that needs anything else has an entry in `conf.MAIL_SAMPLES`, the dotted path
 of a function such as
 
     def order(text):
         return {"order": Order(number=12, customer=text)}
 
-It returns exactly what `send_email` gets as context, with `text` wherever a person's words would be: the catalogue
+It returns exactly what `send_email` gets as context, with `text` wherever a person's words would be: the preview
 calls it once for each of TEXTS. An empty text asks for a sample in which everything optional is missing.
 """
 
 from pathlib import Path
 from typing import Any
 
-from django.conf import settings
+from django.apps import apps
+from django.conf import global_settings, settings
 from django.contrib.auth import get_user_model
 from django.core.mail import EmailMultiAlternatives
-from django.template import engines
+from django.template import Engine
 from django.utils import timezone, translation
 from django.utils.module_loading import import_string
 
 from flasky.mail import render_email
+from flasky.mail.conf import conf
 
+OWN_SAMPLES = {"mail/flasky_mail/test": "flasky.mail.previews.kinds.test_mail"}  # of the app's own mails
 USUAL = "usual"
 TEXTS = {
     USUAL: "Zoë O'Brien <test>",
@@ -44,12 +47,14 @@ def kinds() -> list[str]:
 
 def languages() -> dict[str, str]:
     """Return the name of each language that mails are checked in, by its code: the one they are sent in at least."""
-    return dict(settings.LANGUAGES) or {settings.LANGUAGE_CODE: settings.LANGUAGE_CODE}
+    chosen = [] if settings.LANGUAGES == global_settings.LANGUAGES else settings.LANGUAGES  # Django's are a hundred
+    return dict(chosen) or {settings.LANGUAGE_CODE: settings.LANGUAGE_CODE}
 
 
 def templates() -> list[str]:
     """Return the names of the templates that are a mail's text or HTML."""
-    folders = {Path(folder) for engine in engines.all() for folder in engine.template_dirs}
+    loaders = Engine.get_default().template_loaders
+    folders = {Path(folder) for loader in loaders for folder in getattr(loader, "get_dirs", tuple)()}
     files = [(folder, path) for folder in folders for path in folder.glob("mail/**/*") if is_mail(path)]
     return sorted({path.relative_to(folder).as_posix() for folder, path in files})
 
@@ -67,11 +72,14 @@ def sample_email(kind: str, language: str, sample: str) -> EmailMultiAlternative
 
 def sample_context(kind: str, text: str = TEXTS[USUAL]) -> dict[str, Any]:
     """Return made-up content for a mail of this kind, with `text` where a person's words would be."""
-    return import_string(settings.MAIL_SAMPLES.get(kind, "flasky.mail.previews.kinds.user"))(text)
+    return import_string((OWN_SAMPLES | conf.MAIL_SAMPLES).get(kind, "flasky.mail.previews.kinds.user"))(text)
 
 
 def user(text: str) -> dict[str, Any]:
-    return {"user": get_user_model()(username=text)}
+    if not apps.is_installed("django.contrib.auth"):
+        return {}
+    model = get_user_model()
+    return {"user": model(**{model.USERNAME_FIELD: text})}
 
 
 def test_mail(text: str) -> dict[str, Any]:

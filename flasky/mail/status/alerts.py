@@ -1,39 +1,37 @@
 """Say that nobody delivers, that mail is overdue, or that a relay gets fewer connections."""
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
-from django.conf import settings
-from django.utils import dateformat, timezone
-from django.utils.timesince import timesince
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
 
-from flasky.mail.models import CALM, SIGNS_MISSED, Deliverer, OutboxMessage, Relay
+from flasky.mail.conf import conf
+from flasky.mail.dispatchers import delivers_inline
+from flasky.mail.models import CALM, SIGNS_MISSED, OutboxMessage, Process, Relay
+from flasky.mail.status.written import joined, number, since, time_of_day
 
-DELIVERERS = (
+DELIVERERS = gettext_lazy(
     "Start the server (with MAIL_DISPATCHER=threads) or a worker (manage.py deliver_mail --loop); "
     "manage.py deliver_mail delivers once, now."
 )
-INLINE = "flasky.mail.dispatchers.inline"
-MOST_COUNTED = 10_000
+MOST_OVERDUE_COUNTED = 10_000
 
 
-def delivery_notice(relay_is_away: bool) -> str:
+def delivery_notice(relay_is_away: bool, somebody_delivers: bool) -> str:
     """Return that nobody delivers, or that mail is overdue, and what to do; nothing if all is well."""
     late = overdue()
     if late and not relay_is_away:
-        return f"{late} Nobody delivers, or not fast enough. {DELIVERERS}"
-    if somebody_delivers():
+        return joined(late, _("Nobody delivers, or not fast enough."), DELIVERERS)
+    if somebody_delivers:
         return late
-    seconds = SIGNS_MISSED * settings.MAIL_SWEEP_INTERVAL
-    nobody = f"Nobody delivers: no process has given a sign of life in the last {seconds} s. {DELIVERERS}"
-    return f"{late} {nobody}".lstrip()
+    seconds = SIGNS_MISSED * conf.MAIL_SWEEP_INTERVAL
+    nobody = _("Nobody delivers: no process has given a sign of life in the last %(seconds)s s.") % {"seconds": seconds}
+    return joined(late, nobody, DELIVERERS)
 
 
 def somebody_delivers() -> bool:
-    return delivers_inline() or Deliverer.objects.alive().exists()
-
-
-def delivers_inline() -> bool:
-    return settings.MAIL_DISPATCHER == INLINE
+    return delivers_inline() or Process.objects.alive().exists()
 
 
 def overdue() -> str:
@@ -42,27 +40,46 @@ def overdue() -> str:
     oldest = messages.values_list("next_attempt_at", flat=True).first()
     if oldest is None:
         return ""
-    count = messages.values("pk")[: MOST_COUNTED + 1].count()
-    counted = f"More than {MOST_COUNTED:,}" if count > MOST_COUNTED else f"{count:,}"
-    waited = timesince(oldest, timezone.now(), depth=1).replace("\xa0", " ")
-    return f"{counted} message{' is' if count == 1 else 's are'} overdue, the oldest by {waited}."
+    count, waited = messages.values("pk")[: MOST_OVERDUE_COUNTED + 1].count(), since(oldest, timezone.now())
+    if count > MOST_OVERDUE_COUNTED:
+        sentence = _("More than %(count)s messages are overdue, the oldest by %(age)s.")
+        return sentence % {"count": number(MOST_OVERDUE_COUNTED), "age": waited}
+    sentence = ngettext(
+        "%(count)s message is overdue, the oldest by %(age)s.",
+        "%(count)s messages are overdue, the oldest by %(age)s.",
+        count,
+    )
+    return sentence % {"count": number(count), "age": waited}
 
 
 def fewer_connections() -> list[str]:
     """Return for each relay that refused connections how many it may have for now, and how that ends."""
-    limit = settings.MAIL_MAX_CONNECTIONS
+    limit = conf.MAIL_MAX_CONNECTIONS
     return [_fewer_connections(relay, limit) for relay in Relay.objects.lowered(limit)] if limit else []
 
 
 def _fewer_connections(relay: Relay, limit: int) -> str:
-    grows_at = relay.allowed_since + timedelta(seconds=CALM)
-    following = f"at {_time_of_day(grows_at)}" if grows_at > timezone.now() else "with the next mail"
-    return (
-        f"At most {relay.allowed} connection{'' if relay.allowed == 1 else 's'} to {relay.server} for now, not {limit} "
-        f"(MAIL_MAX_CONNECTIONS), because it refused more; while mail leaves, one more every {CALM} s, "
-        f"the next {following}."
-    )
-
-
-def _time_of_day(moment: datetime) -> str:
-    return dateformat.format(timezone.localtime(moment), "H:i:s e")
+    grows_at, allowed = relay.allowed_since + timedelta(seconds=CALM), relay.allowed or 0
+    if grows_at > timezone.now():
+        sentence = ngettext(
+            "At most %(allowed)s connection to %(server)s for now, not %(limit)s (MAIL_MAX_CONNECTIONS), because it "
+            "refused more; while mail leaves, one more every %(seconds)s s, the next at %(time)s.",
+            "At most %(allowed)s connections to %(server)s for now, not %(limit)s (MAIL_MAX_CONNECTIONS), because it "
+            "refused more; while mail leaves, one more every %(seconds)s s, the next at %(time)s.",
+            allowed,
+        )
+    else:
+        sentence = ngettext(
+            "At most %(allowed)s connection to %(server)s for now, not %(limit)s (MAIL_MAX_CONNECTIONS), because it "
+            "refused more; while mail leaves, one more every %(seconds)s s, the next with the next mail.",
+            "At most %(allowed)s connections to %(server)s for now, not %(limit)s (MAIL_MAX_CONNECTIONS), because it "
+            "refused more; while mail leaves, one more every %(seconds)s s, the next with the next mail.",
+            allowed,
+        )
+    return sentence % {
+        "allowed": allowed,
+        "server": relay.server,
+        "limit": limit,
+        "seconds": CALM,
+        "time": time_of_day(grows_at),
+    }

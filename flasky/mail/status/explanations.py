@@ -1,39 +1,52 @@
-"""What people must be told about the outbox, in the sentences that the pages and the checks share."""
+"""Explain why a message is where it is, in the sentences that the pages and the checks share."""
 
 from collections.abc import Iterable
-from datetime import datetime
 
-from django.conf import settings
-from django.utils import dateformat, timezone
+from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.text import Truncator
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext, pgettext
 
+from flasky.mail.conf import conf
+from flasky.mail.dispatchers import delivers_inline
 from flasky.mail.models import (
     LOST_CLAIMS_UNTIL_HELD,
     UNKNOWN_ENDS_UNTIL_HELD,
     Action,
-    Deliverer,
     OutboxMessage,
-    RelayTrouble,
+    Process,
+    RelayOutage,
     State,
 )
-from flasky.mail.status.alerts import DELIVERERS, delivers_inline, somebody_delivers
+from flasky.mail.status.alerts import DELIVERERS, somebody_delivers
+from flasky.mail.status.written import joined, moment
 
 REPLY_LENGTH = 300  # characters; the history has the whole of it
 
 
-def stuck(deliverers: Iterable[Deliverer]) -> list[str]:
+def stuck(processes: Iterable[Process]) -> list[str]:
     """Return for each that lives and has work, but gets nowhere, since when, and what to do."""
+    sentence = _(
+        "%(process)s gives signs of life and has mail to deliver, but its threads have got nowhere since %(moment)s. "
+        "Restart it, and look at its log."
+    )
     return [
-        f"{deliverer.name} gives signs of life and has mail to deliver, but its threads have got nowhere since "
-        f"{_moment(deliverer.stuck_since)}. Restart it, and look at its log."
-        for deliverer in deliverers
-        if deliverer.stuck_since
+        sentence % {"process": process.name, "moment": moment(process.stuck_since)}
+        for process in processes
+        if process.stuck_since
     ]
 
 
 def why(message: OutboxMessage) -> str:
     """Return why the message is in its state, above all why it is not sent yet, and what can be done about it."""
-    match message.state:
+    try:
+        state = State(message.state)
+    except ValueError:
+        return _("It is %(state)r, which only a later version of this software understands: look at it there.") % {
+            "state": message.state
+        }
+    match state:
         case State.QUEUED if message.next_attempt_at > timezone.now():
             return _why_later(message)
         case State.QUEUED:
@@ -48,89 +61,154 @@ def why(message: OutboxMessage) -> str:
             return _why_cancelled(message)
         case State.SENT:
             return _to_whom_sent(message)
-    return f"It is {message.state!r}, which only a later version of this software understands: look at it there."
 
 
 def _why_later(message: OutboxMessage) -> str:
+    values = {"moment": moment(message.next_attempt_at), "reply": _on_one_line(message.last_reply)}
     if message.queued_at > timezone.now():
-        sentence = f"It is to be sent at {_moment(message.queued_at)}."
+        sentence = _("It is to be sent at %(moment)s.") % {"moment": moment(message.queued_at)}
+    elif message.last_reply:
+        sentence = _("The next try is at %(moment)s, because of the last reply: %(reply)s") % values
     else:
-        reply = f", because of the last reply: {_on_one_line(message.last_reply)}" if message.last_reply else "."
-        sentence = f"The next try is at {_moment(message.next_attempt_at)}{reply}"
-    return sentence if somebody_delivers() else f"{sentence} But nobody delivers at the moment. {DELIVERERS}"
+        sentence = _("The next try is at %(moment)s.") % values
+    return sentence if somebody_delivers() else joined(sentence, _("But nobody delivers at the moment."), DELIVERERS)
 
 
 def _why_due() -> str:
     if not somebody_delivers():
-        return f"It is due, but nobody delivers. {DELIVERERS}"
-    if trouble := RelayTrouble.objects.current().first():
-        return (
-            f"It waits for the relay, which has taken no mail since {_moment(trouble.since)}: {trouble.reason} "
-            f"Next probe at {_moment(trouble.next_probe_at)}."
-        )
+        return joined(_("It is due, but nobody delivers."), DELIVERERS)
+    if outage := RelayOutage.objects.for_all().first():
+        return _(
+            "It waits for the relay, which has taken no mail since %(moment)s: %(reason)s Next probe at %(probe)s."
+        ) % {"moment": moment(outage.since), "reason": outage.reason, "probe": moment(outage.next_probe_at)}
     if delivers_inline():
-        return "It is due, and goes with the next mail that is stored; manage.py deliver_mail delivers it now."
-    return "It is due and waits for a free thread."
+        return _("It is due, and goes with the next mail that is stored; manage.py deliver_mail delivers it now.")
+    return _("It is due and waits for a free thread.")
 
 
 def _why_sending(message: OutboxMessage) -> str:
-    holder = message.claimed_by or "an unknown process"
+    holder = message.claimed_by or _("an unknown process")
     if message.lease_expires_at is None:
-        return f"It is being sent by {holder}."
+        return _("It is being sent by %(process)s.") % {"process": holder}
+    values = {"process": holder, "moment": moment(message.lease_expires_at)}
     if message.lease_expires_at < timezone.now():
-        return (
-            f"It was being sent by {holder}, whose claim ran out at {_moment(message.lease_expires_at)}: "
-            f"whoever delivers next queues it again.{'' if somebody_delivers() else f' Nobody does. {DELIVERERS}'}"
+        sentence = _(
+            "It was being sent by %(process)s, whose claim ran out at %(moment)s: whoever delivers next queues it "
+            "again."
         )
+        return sentence % values if somebody_delivers() else joined(sentence % values, _("Nobody does."), DELIVERERS)
     return (
-        f"It is being sent by {holder}, whose claim lasts until {_moment(message.lease_expires_at)}, "
-        "and longer while that process lives."
+        _("It is being sent by %(process)s, whose claim lasts until %(moment)s, and longer while that process lives.")
+        % values
     )
 
 
 def _why_held(message: OutboxMessage) -> str:
     if message.lost_claims >= LOST_CLAIMS_UNTIL_HELD:
-        return (
-            f"It is held because {message.lost_claims} times in a row nothing more was heard of the process that was "
-            f"sending it, at last of {message.claimed_by or 'an unknown one'}. Look for the reason in that process's "
-            "log; then release or cancel it."
+        sentence = ngettext(
+            "It is held because %(count)s time in a row nothing more was heard of the process that was sending it, at "
+            "last of %(process)s. Look for the reason in that process's log; then release or cancel it.",
+            "It is held because %(count)s times in a row nothing more was heard of the process that was sending it, at "
+            "last of %(process)s. Look for the reason in that process's log; then release or cancel it.",
+            message.lost_claims,
         )
+        return sentence % {"count": message.lost_claims, "process": message.claimed_by or _("an unknown one")}
     if message.unknown_ends >= UNKNOWN_ENDS_UNTIL_HELD:
-        return (
-            f"It is held because {message.unknown_ends} times in a row it was handed over and no clear answer came: "
-            f"it may have arrived {message.unknown_ends} times. The last end: {_on_one_line(message.last_reply)} "
-            "Ask a recipient whether it came; then cancel it, or release it to send it once more."
+        sentence = ngettext(
+            "It is held because %(count)s time in a row it was handed over and no clear answer came: it may have "
+            "arrived %(count)s time. The last end: %(reply)s Ask a recipient whether it came; then cancel it, or "
+            "release it to send it once more.",
+            "It is held because %(count)s times in a row it was handed over and no clear answer came: it may have "
+            "arrived %(count)s times. The last end: %(reply)s Ask a recipient whether it came; then cancel it, or "
+            "release it to send it once more.",
+            message.unknown_ends,
         )
-    return f"It was put on hold{_by_whom(message, Action.Verb.HELD)}, and waits until a person releases or cancels it."
+        return sentence % {"count": message.unknown_ends, "reply": _on_one_line(message.last_reply)}
+    if action := _last(message, Action.Verb.HELD):
+        sentence = _("It was put on hold by %(person)s at %(moment)s, and waits until a person releases or cancels it.")
+        return sentence % _by_whom(action)
+    return _("It was put on hold, and waits until a person releases or cancels it.")
 
 
 def _why_failed(message: OutboxMessage) -> str:
-    at = f" at {_moment(message.finished_at)}" if message.finished_at else ""
-    if message.remaining_recipients:
-        fate = f"It was given up{at}, after {settings.MAIL_GIVE_UP_DAYS} days of trying (MAIL_GIVE_UP_DAYS)"
-    else:
-        fate = f"It was refused for good{at}"
-    reply = f". The last reply: {_on_one_line(message.last_reply)}" if message.last_reply else "."
-    return f"{fate}{reply}{'' if message.is_pruned else ' Mend the cause, then requeue it.'}"
+    reply = _("The last reply: %(reply)s") % {"reply": _on_one_line(message.last_reply)} if message.last_reply else ""
+    next_step = "" if message.is_pruned else _("Mend the cause, then requeue it.")
+    return joined(_how_failed(message), reply, next_step)
+
+
+def _how_failed(message: OutboxMessage) -> str:
+    values = {"days": conf.MAIL_GIVE_UP_DAYS, "moment": moment(message.finished_at) if message.finished_at else ""}
+    match bool(message.remaining_recipients), bool(message.finished_at):
+        case True, True:
+            sentence = ngettext(
+                "It was given up at %(moment)s, after %(days)s day of trying (MAIL_GIVE_UP_DAYS).",
+                "It was given up at %(moment)s, after %(days)s days of trying (MAIL_GIVE_UP_DAYS).",
+                conf.MAIL_GIVE_UP_DAYS,
+            )
+        case True, False:
+            sentence = ngettext(
+                "It was given up, after %(days)s day of trying (MAIL_GIVE_UP_DAYS).",
+                "It was given up, after %(days)s days of trying (MAIL_GIVE_UP_DAYS).",
+                conf.MAIL_GIVE_UP_DAYS,
+            )
+        case False, True:
+            sentence = _("It was refused for good at %(moment)s.")
+        case _other:
+            sentence = _("It was refused for good.")
+    return sentence % values
 
 
 def _why_cancelled(message: OutboxMessage) -> str:
-    by_whom = _by_whom(message, Action.Verb.CANCELLED)
-    return f"It was cancelled{by_whom}.{'' if message.is_pruned else ' Requeue it to send it after all.'}"
+    if action := _last(message, Action.Verb.CANCELLED):
+        sentence = _("It was cancelled by %(person)s at %(moment)s.") % _by_whom(action)
+    else:
+        sentence = _("It was cancelled.")
+    return sentence if message.is_pruned else joined(sentence, _("Requeue it to send it after all."))
 
 
 def _to_whom_sent(message: OutboxMessage) -> str:
-    at = f" at {_moment(message.finished_at)}" if message.finished_at else ""
-    accepted = sum(outcome["accepted"] for outcome in message.outcomes.values())
-    total = len(message.recipients)
-    if accepted == total:
-        return f"The relay accepted it{at}, for {'its one recipient' if total == 1 else f'all {total} recipients'}."
-    return f"The relay accepted it{at}, for {accepted} of {total} recipients; the others do not get it."
+    accepted, total = sum(outcome["accepted"] for outcome in message.outcomes.values()), len(message.recipients)
+    values = {
+        "accepted": accepted,
+        "count": total,
+        "moment": moment(message.finished_at) if message.finished_at else "",
+    }
+    match accepted == total, bool(message.finished_at):
+        case True, True:
+            sentence = ngettext(
+                "The relay accepted it at %(moment)s, for its one recipient.",
+                "The relay accepted it at %(moment)s, for all %(count)s recipients.",
+                total,
+            )
+        case True, False:
+            sentence = ngettext(
+                "The relay accepted it, for its one recipient.",
+                "The relay accepted it, for all %(count)s recipients.",
+                total,
+            )
+        case False, True:
+            sentence = ngettext(
+                "The relay accepted it at %(moment)s, for %(accepted)s of %(count)s recipient; the others do not get "
+                "it.",
+                "The relay accepted it at %(moment)s, for %(accepted)s of %(count)s recipients; the others do not get "
+                "it.",
+                total,
+            )
+        case _other:
+            sentence = ngettext(
+                "The relay accepted it, for %(accepted)s of %(count)s recipient; the others do not get it.",
+                "The relay accepted it, for %(accepted)s of %(count)s recipients; the others do not get it.",
+                total,
+            )
+    return sentence % values
 
 
-def _by_whom(message: OutboxMessage, verb: str) -> str:
-    action = message.actions.filter(verb=verb).last()
-    return f" by {action.person or 'somebody'} at {_moment(action.at)}" if action else ""
+def _last(message: OutboxMessage, verb: str) -> Action | None:
+    return message.actions.filter(verb=verb).last()
+
+
+def _by_whom(action: Action) -> dict[str, str]:
+    return {"person": action.actor or _("somebody"), "moment": moment(action.at)}
 
 
 def _on_one_line(reply: str) -> str:
@@ -138,18 +216,18 @@ def _on_one_line(reply: str) -> str:
     return line if line.endswith((".", "…")) else f"{line}."
 
 
-def _moment(moment: datetime) -> str:
-    return dateformat.format(timezone.localtime(moment), "j M Y, H:i:s e")
-
-
 def about(message: OutboxMessage) -> list[str]:
-    """Return what a person who looks at the message cannot know from its state and from `why`."""
+    """Return the notices about the message: that it may be a duplicate, and that its body was pruned."""
     sentences = []
     if message.possible_duplicate:
         sentences.append(
-            "It may arrive more than once: a process died, or the connection broke, before the server's reply to it "
-            "was noted. All copies have the same Message-ID."
+            _(
+                "It may arrive more than once: a process died, or the connection broke, before the server's reply to "
+                "it was noted. All copies have the same Message-ID."
+            )
         )
+    if message.is_sensitive and not message.is_pruned:
+        sentences.append(sensitive(message))
     if message.is_pruned:
         sentences.append(pruned(message))
     return sentences
@@ -159,5 +237,16 @@ def pruned(message: OutboxMessage) -> str:
     """Return why there is no body; nothing if there is one."""
     if not message.is_pruned:
         return ""
-    since = f" after {timezone.localtime(message.finished_at):%Y-%m-%d}" if message.finished_at else ""
-    return f"The body was pruned{since}: bodies of old messages are not kept."
+    if message.is_sensitive and message.state == State.SENT:
+        return sensitive(message)
+    if message.finished_at is None:
+        return _("The body was pruned: bodies of old messages are not kept.")
+    sentence = _("The body was pruned after %(day)s: bodies of old messages are not kept.")
+    return sentence % {"day": date_format(timezone.localtime(message.finished_at), pgettext("date format", "Y-m-d"))}
+
+
+def sensitive(message: OutboxMessage) -> str:
+    """Return why nobody is shown what the message says."""
+    if message.is_pruned:
+        return _("It is sensitive: its body was dropped as soon as it was sent, so it cannot be sent again.")
+    return _("It is sensitive: nobody is shown what it says, and its body is dropped as soon as it is sent.")

@@ -1,16 +1,17 @@
-"""The outbox at a glance: each figure by one query that stays quick with a million messages."""
+"""Read the outbox at a glance: each value by one query that stays quick with a million messages."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.conf import settings
 from django.db.models import Sum
 from django.utils import timezone
-from django.utils.timesince import timesince
 
-from flasky.mail.models import Attempt, Deliverer, OutboxMessage, RelayTrouble, State, Tally
-from flasky.mail.status.alerts import delivers_inline, delivery_notice, fewer_connections
+from flasky.mail.conf import conf
+from flasky.mail.dispatchers import delivers_inline
+from flasky.mail.models import Attempt, HourlyCount, OutboxMessage, Process, RelayOutage, State
+from flasky.mail.status.alerts import delivery_notice, fewer_connections
 from flasky.mail.status.explanations import stuck
+from flasky.mail.status.written import age
 
 NEWEST = 1000  # attempts that one look reads
 MINUTE = timedelta(seconds=60)
@@ -18,17 +19,17 @@ HOURS, DAYS = 24, 30
 
 
 @dataclass(frozen=True)
-class Vitals:
+class Overview:
     """What the strip shows, as it was at one moment."""
 
     now: datetime
     oldest: OutboxMessage | None  # of those that wait
     recent: "Recent"
     failed: int
-    troubles: list[RelayTrouble]
+    outages: list[RelayOutage]
     fewer_connections: list[str]  # sentences
-    alive: list[Deliverer]
-    silent: list[Deliverer]
+    alive: list[Process]
+    missing: list[Process]
     is_inline: bool
     notice: str  # that nobody delivers, or that mail is overdue
     stuck: list[str]  # sentences
@@ -39,7 +40,7 @@ class Vitals:
 
     @property
     def oldest_is_overdue(self) -> bool:
-        limit = self.now - timedelta(seconds=settings.MAIL_OVERDUE)
+        limit = self.now - timedelta(seconds=conf.MAIL_OVERDUE)
         return self.oldest is not None and self.oldest.next_attempt_at < limit
 
     @property
@@ -48,7 +49,7 @@ class Vitals:
 
     @property
     def threads(self) -> int:
-        return sum(deliverer.threads for deliverer in self.alive)
+        return sum(process.threads for process in self.alive)
 
     @property
     def somebody_delivers(self) -> bool:
@@ -57,7 +58,7 @@ class Vitals:
     @property
     def sign_age(self) -> str:
         """How long ago the last sign of life was: of one that is alive, or else of one that was."""
-        signs = [deliverer.seen_at for deliverer in self.alive or self.silent]
+        signs = [process.seen_at for process in self.alive or self.missing]
         return age(max(signs), self.now) if signs else ""
 
 
@@ -70,21 +71,23 @@ class Recent:
     accepted_at: datetime | None  # the last one
 
 
-def vitals() -> Vitals:
-    troubles, now = list(RelayTrouble.objects.current()), timezone.now()
-    alive = list(Deliverer.objects.alive().order_by("name"))
-    return Vitals(
+def overview() -> Overview:
+    outages, now = list(RelayOutage.objects.current()), timezone.now()
+    is_away = not all(outage.sender for outage in outages)  # or only some senders' mails wait
+    alive, missing = Process.objects.alive_and_missing()
+    is_inline = delivers_inline()
+    return Overview(
         now=now,
         oldest=_oldest(),
         recent=_recent(now),
         failed=_failed_since(now - timedelta(hours=HOURS)),
-        troubles=troubles,
+        outages=outages,
         fewer_connections=fewer_connections(),
         alive=alive,
-        silent=list(Deliverer.objects.silent().order_by("-seen_at")),
-        is_inline=delivers_inline(),
-        notice=delivery_notice(relay_is_away=bool(troubles)),
-        stuck=[] if troubles else stuck(alive),
+        missing=missing,
+        is_inline=is_inline,
+        notice=delivery_notice(relay_is_away=is_away, somebody_delivers=is_inline or bool(alive)),
+        stuck=[] if is_away else stuck(alive),
     )
 
 
@@ -106,10 +109,4 @@ def _recent(now: datetime) -> Recent:
 
 
 def _failed_since(moment: datetime) -> int:
-    return Tally.objects.filter(hour__gt=moment).aggregate(failed=Sum("failed"))["failed"] or 0
-
-
-def age(moment: datetime, now: datetime) -> str:
-    """Return how long ago it was, in the largest unit; nothing is ago less than nothing, whatever the clocks say."""
-    seconds = max(0, int((now - moment).total_seconds()))
-    return f"{seconds} s" if seconds < 60 else timesince(moment, now, depth=1).replace("\xa0", " ")
+    return HourlyCount.objects.filter(hour__gt=moment).aggregate(failed=Sum("failed"))["failed"] or 0

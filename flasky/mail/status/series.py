@@ -5,19 +5,22 @@ from datetime import date, datetime, time, timedelta
 
 from django.db.models import Sum
 from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.translation import pgettext
 
-from flasky.mail.models import OutboxMessage, State, Tally
+from flasky.mail.models import HourlyCount, OutboxMessage, State
+from flasky.mail.status import written
 from flasky.mail.status.overview import DAYS, HOURS
 
-MOST_WAITING = 10_000  # messages in the picture of what waits
+MOST_WAITING = 10_000  # messages in the chart of what waits
 
-Period = tuple[str, str, int, int]  # label, full label, sent, failed
+Ended = tuple[str, str, int, int]  # label, full label, sent, failed
 
 
-def ended_per_hour(now: datetime) -> list[Period]:
+def ended_per_hour(now: datetime) -> list[Ended]:
     """Return what was sent and failed in each of the last 24 hours, the oldest first."""
     this_hour = now.replace(minute=0, second=0, microsecond=0)
-    # By the clock of the tallies: local hours are skipped and repeated twice a year, and may begin at half past.
+    # By the clock of the hourly counts: local hours are skipped and repeated twice a year, and may begin at half past.
     hours = [this_hour - timedelta(hours=hours) for hours in range(HOURS - 1, -1, -1)]
     ended = _ended_since(hours[0])
     return [(*_labels(hour), *ended.get(hour, (0, 0))) for hour in hours]
@@ -25,10 +28,11 @@ def ended_per_hour(now: datetime) -> list[Period]:
 
 def _labels(hour: datetime) -> tuple[str, str]:
     local = timezone.localtime(hour)
-    return f"{local:%H:%M}", f"{_day(local)}, {local:%H:%M}"
+    short, full = pgettext("date format", "H:i"), pgettext("date format", "j M Y, H:i")
+    return date_format(local, short), date_format(local, full)
 
 
-def ended_per_day(now: datetime) -> list[Period]:
+def ended_per_day(now: datetime) -> list[Ended]:
     """Return what was sent and failed on each of the last 30 days of the current time zone, the oldest first."""
     today = timezone.localtime(now).date()
     days = [today - timedelta(days=days) for days in range(DAYS - 1, -1, -1)]
@@ -37,17 +41,14 @@ def ended_per_day(now: datetime) -> list[Period]:
         day = timezone.localtime(hour).date()
         sent[day] += ended[0]
         failed[day] += ended[1]
-    return [(f"{day.day} {day:%b}", _day(day), sent[day], failed[day]) for day in days]
+    short = pgettext("date format", "j M")
+    return [(date_format(day, short), written.day(day), sent[day], failed[day]) for day in days]
 
 
 def _ended_since(moment: datetime) -> dict[datetime, tuple[int, int]]:
     """Return how many were sent and failed in each hour in which any were."""
-    hours = Tally.objects.filter(hour__gte=moment).values_list("hour")
+    hours = HourlyCount.objects.filter(hour__gte=moment).values_list("hour")
     return {hour: (sent, failed) for hour, sent, failed in hours.annotate(Sum("sent"), Sum("failed"))}
-
-
-def _day(day: date) -> str:
-    return f"{day.day} {day:%b %Y}"
 
 
 def waiting() -> list[tuple[list[str], datetime]]:

@@ -1,7 +1,7 @@
-"""What programs are told about the outbox: figures of the database, the same from every process that is asked.
+"""Read the numbers of the outbox that programs are told, the same from every process that is asked.
 
-Those that count for ever are sums of the tallies, so they never fall, whatever is pruned. The others are read by an
-index and end at MOST_COUNTED, so that a look is quick with a million messages.
+Those that count for ever are sums of the hourly counts, so they never fall, whatever is pruned. The others are read by
+an index and end at HIGHEST_STAT, so that a look is quick with a million messages.
 """
 
 from dataclasses import dataclass
@@ -12,19 +12,19 @@ from typing import Any
 from django.db.models import Max, QuerySet, Sum
 from django.utils import timezone
 
-from flasky.mail.models import WAITS, Deliverer, OutboxMessage, RelayTrouble, State, Tally
+from flasky.mail.models import Attempt, HourlyCount, OutboxMessage, Process, RelayOutage, State
 
-MOST_COUNTED = 100_000
-OUTCOMES = ("accepted", "partly", "refused", "postponed", "unknown")
-SUMS = ("sent", "failed", "retries", "waited_ms", *OUTCOMES, *WAITS.values())
-OPEN = (State.QUEUED, State.SENDING, State.HELD)
+HIGHEST_STAT = 100_000
+# A reply that came too late counts for nobody: the one who took the message over has counted already.
+OUTCOMES = tuple(outcome.value for outcome in Attempt.Outcome if outcome != Attempt.Outcome.LATE)
+SUMS = ("sent", "failed", "retries", "waited_ms", *OUTCOMES)
 
 
 @dataclass(frozen=True)
-class Figures:
+class Stats:
     stored: int
-    sums: dict[str, int]  # of the tallies' columns
-    depth: dict[str, int]  # messages in each open state
+    sums: dict[str, int]  # of the hourly counts' columns
+    depth: dict[str, int]  # messages in each state that is not finished
     age: dict[str, float]  # s that the one of them has waited that has waited longest
     due: int
     overdue: float  # s since the first due message became due
@@ -35,48 +35,48 @@ class Figures:
     relays_away: int
 
 
-def figures() -> Figures:
-    now, due, alive = timezone.now(), OutboxMessage.objects.due(), Deliverer.objects.alive()
+def read_stats() -> Stats:
+    now, due, alive = timezone.now(), OutboxMessage.objects.due(), Process.objects.alive()
     first_due = due.order_by("next_attempt_at").values_list("next_attempt_at", flat=True).first()
-    sums, pruned = _tallied(now)
+    sums, pruned = _counted_for_ever(now)
     newest = OutboxMessage.objects.aggregate(number=Max("pk"))["number"]
-    deliverers = list(alive.values_list("threads", "stuck_since"))
-    return Figures(
+    processes = list(alive.values_list("threads", "stuck_since"))
+    return Stats(
         stored=max(newest or 0, pruned),
         sums=sums,
-        depth={state.value: _counted(OutboxMessage.objects.filter(state=state)) for state in OPEN},
-        age={state.value: _longest_wait(state, now) for state in OPEN},
+        depth={state.value: _counted(OutboxMessage.objects.filter(state=state)) for state in State.not_finished()},
+        age={state.value: _longest_wait(state, now) for state in State.not_finished()},
         due=_counted(due),
         overdue=_seconds(first_due, now),
         in_flight=_in_flight(),
-        processes=len(deliverers),
-        threads=sum(threads for threads, _ in deliverers),
-        stuck=sum(stuck_since is not None for _, stuck_since in deliverers),
-        relays_away=RelayTrouble.objects.current().count(),
+        processes=len(processes),
+        threads=sum(threads for threads, _ in processes),
+        stuck=sum(stuck_since is not None for _, stuck_since in processes),
+        relays_away=RelayOutage.objects.for_all().count(),
     )
 
 
-def _tallied(now: datetime) -> tuple[dict[str, int], int]:
+def _counted_for_ever(now: datetime) -> tuple[dict[str, int], int]:
     """Return the sum of each column, and the highest number of a pruned message."""
     yesterday = now.replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=1)
     before, pruned_before = _settled(yesterday)
-    since, pruned_since = _summed(Tally.objects.filter(hour__gte=yesterday))
+    since, pruned_since = _summed(HourlyCount.objects.filter(hour__gte=yesterday))
     return {name: before[name] + since[name] for name in SUMS}, max(pruned_before, pruned_since)
 
 
 @lru_cache(maxsize=1)
 def _settled(moment: datetime) -> tuple[dict[str, int], int]:
     """Return what was counted before yesterday, which does not change any more: read once a day by each process."""
-    return _summed(Tally.objects.filter(hour__lt=moment))
+    return _summed(HourlyCount.objects.filter(hour__lt=moment))
 
 
-def _summed(tallies: QuerySet[Tally]) -> tuple[dict[str, int], int]:
-    found = tallies.aggregate(**{f"sum_{name}": Sum(name) for name in SUMS}, highest=Max("highest_number"))
+def _summed(counts: QuerySet[HourlyCount]) -> tuple[dict[str, int], int]:
+    found = counts.aggregate(**{f"sum_{name}": Sum(name) for name in SUMS}, highest=Max("highest_number"))
     return {name: int(found[f"sum_{name}"] or 0) for name in SUMS}, found["highest"] or 0
 
 
 def _counted(messages: QuerySet[Any]) -> int:
-    return messages.values("pk")[:MOST_COUNTED].count()
+    return messages.values("pk")[:HIGHEST_STAT].count()
 
 
 def _longest_wait(state: State, now: datetime) -> float:
@@ -90,5 +90,5 @@ def _seconds(moment: datetime | None, now: datetime) -> float:
 
 def _in_flight() -> int:
     """Return how many claims there are: their holders have one attempt at a time on the wire."""
-    claimed = OutboxMessage.objects.filter(state=State.SENDING).values("claim_token")[:MOST_COUNTED]
+    claimed = OutboxMessage.objects.filter(state=State.SENDING).values("claim_token")[:HIGHEST_STAT]
     return len(set(claimed.values_list("claim_token", flat=True)))

@@ -1,13 +1,32 @@
-"""What is made from a stored message: a new one for the same recipients, or an email that forwards it to one person."""
+"""Copy a stored message: as a new one for the same recipients, or attached to an email for one person."""
 
 import re
 
-from django.conf import settings
 from django.core.mail import EmailMessage
 
+from flasky.mail.conf import conf
 from flasky.mail.models import OutboxMessage
 from flasky.mail.storing.origin import origin
-from flasky.mail.wire.compose import GIVEN_HEADERS, with_fixed_identity
+from flasky.mail.wire.compose import with_fixed_identity
+from flasky.mail.wire.given import without_identity
+
+OF_THE_ORIGINAL = (  # what a copy does not take over: which row it is, when it is its turn, and what became of it
+    "id",
+    "state",
+    "created_at",
+    "queued_at",
+    "next_attempt_at",
+    "finished_at",
+    "claim_token",
+    "claimed_by",
+    "lease_expires_at",
+    "lost_claims",
+    "unknown_ends",
+    "attempt_count",
+    "last_reply",
+    "outcomes",
+    "possible_duplicate",
+)
 
 END_OF_HEADER = b"\r\n\r\n"
 IDENTITY = re.compile(rb"^(?:Message-ID|Date):[^\r\n]*\r\n(?:[ \t][^\r\n]*\r\n)*", re.IGNORECASE | re.MULTILINE)
@@ -22,20 +41,14 @@ RECIPIENTS_NAMED = 5
 
 def new_message_from(original: OutboxMessage) -> OutboxMessage:
     """Return a message, not stored yet, with the same content for the same recipients."""
-    identity = with_fixed_identity(EmailMessage(from_email=original.envelope_sender)).extra_headers
-    return OutboxMessage(
-        message_id=identity["Message-ID"],
-        from_header=original.from_header,
-        subject=original.subject,
-        envelope_sender=original.envelope_sender,
-        recipients=original.recipients,
-        content=with_identity(bytes(original.content), identity["Message-ID"], identity["Date"]),
-        provider_options={name: value for name, value in original.provider_options.items() if name != GIVEN_HEADERS},
-        event=original.event,
-        priority=original.priority,
-        cause=original.cause,
-        **origin(),
-    )
+    identity = with_fixed_identity(EmailMessage(), original.envelope_sender).extra_headers
+    names = {field.attname for field in OutboxMessage._meta.concrete_fields} - {*OF_THE_ORIGINAL}
+    changed = {
+        "message_id": identity["Message-ID"],
+        "content": with_identity(bytes(original.content), identity["Message-ID"], identity["Date"]),
+        "as_given": without_identity(original.as_given),
+    }
+    return OutboxMessage(**{name: getattr(original, name) for name in names} | changed | origin())
 
 
 def with_identity(content: bytes, message_id: str, date: str) -> bytes:
@@ -47,17 +60,19 @@ def with_identity(content: bytes, message_id: str, date: str) -> bytes:
 
 def forwarding(original: OutboxMessage, address: str) -> EmailMessage:
     """Return an email to the address that has the original, whole, as an attachment."""
-    prefix = settings.FLASKY_MAIL_SUBJECT_PREFIX
+    prefix = conf.FLASKY_MAIL_SUBJECT_PREFIX
     named = ", ".join(original.recipients[:RECIPIENTS_NAMED])
     more = len(original.recipients) - RECIPIENTS_NAMED
+    # Some know more ends of lines than others.
+    subject = " ".join(original.subject.removeprefix(prefix).splitlines()).lstrip()
     email = EmailMessage(
-        subject=f"{prefix} Fwd: {original.subject.removeprefix(prefix).lstrip()}".lstrip(),
+        subject=f"{prefix} Fwd: {subject}".lstrip(),
         body=FORWARDED.format(
             number=original.pk,
             time=f"{original.created_at:%Y-%m-%d %H:%M:%S %Z}",
             recipients=f"{named} and {more} more" if more > 0 else named,
         ),
-        from_email=settings.FLASKY_MAIL_SENDER,
+        from_email=conf.FLASKY_MAIL_SENDER,
         to=[address],
     )
     email.attach(f"message-{original.pk}.eml", bytes(original.content), "message/rfc822")

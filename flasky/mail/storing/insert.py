@@ -1,6 +1,5 @@
-"""Insert a message: when it is its turn, and under which recipients it is found."""
+"""Insert a message, with its schedule and the recipients under which it is found."""
 
-from datetime import datetime
 from typing import Any
 
 from django.core.mail import EmailMessage
@@ -9,24 +8,41 @@ from django.utils import timezone
 
 from flasky.mail.db.sql import insert, insert_many
 from flasky.mail.models import FurtherRecipient, OutboxMessage, Priority
-from flasky.mail.wire.compose import attribute
+from flasky.mail.wire.options import send_at
+
+# The names that django-post_office and django-mailer have.
+OTHERS_PRIORITIES = {
+    "now": Priority.URGENT.value,
+    "high": Priority.URGENT.value,
+    "medium": Priority.NORMAL.value,
+    "low": Priority.BULK.value,
+}
 
 
-def turn_of(email: EmailMessage) -> dict[str, Any]:
+def schedule_of(email: EmailMessage) -> dict[str, Any]:
     """Return the fields that say when it is the message's turn, from the email's `priority` and `send_at`.
 
-    Raise ValueError for a priority that does not exist, and for a time that is no aware datetime.
+    Raise ValueError for a priority that does not exist, and for what is no time.
     """
-    priority = getattr(email, "priority", Priority.NORMAL)
-    if priority not in Priority.values:
-        raise ValueError(f"The email's priority is {priority!r}; it must be {', '.join(Priority.values)}.")
-    send_at = attribute(email, "send_at")
-    if send_at is None:
-        return {"priority": str(priority)}
-    if not isinstance(send_at, datetime) or timezone.is_naive(send_at):
-        raise ValueError(f"The email's send_at is {send_at!r}; it must be a datetime with a time zone.")
-    due_at = max(send_at, timezone.now())  # a time that is over must neither make it overtake others nor give up early
-    return {"priority": str(priority), "queued_at": due_at, "next_attempt_at": due_at}
+    priority = priority_of(email)
+    due_at = send_at(email)
+    if due_at is None:
+        return {"priority": priority}
+    due_at = max(due_at, timezone.now())  # a time that is over must neither make it overtake others nor give up early
+    return {"priority": priority, "queued_at": due_at, "next_attempt_at": due_at}
+
+
+def priority_of(email: EmailMessage) -> str:
+    given = getattr(email, "priority", None)
+    if given is None:
+        return Priority.NORMAL.value
+    name = OTHERS_PRIORITIES.get(given, given) if isinstance(given, str) else given
+    if name not in Priority.values:
+        raise ValueError(
+            f"The email's priority is {given!r}; it must be {', '.join(Priority.values)}. The names of other outboxes "
+            f"are taken too: {', '.join(OTHERS_PRIORITIES)}; their numbers are not, for each has others."
+        )
+    return str(name)
 
 
 def insert_message(message: OutboxMessage, connection: BaseDatabaseWrapper) -> None:

@@ -1,4 +1,4 @@
-"""Where a mail comes from: the door through which somebody came, who it was, and with which request."""
+"""Say where a mail comes from: from which page or command, who caused it there, and with which request."""
 
 import getpass
 from collections.abc import Callable, Iterator
@@ -7,23 +7,26 @@ from contextvars import ContextVar
 
 from django.http import HttpRequest, HttpResponse
 
-from flasky.mail.models import MAX_PERSON, Door
+from flasky.mail.models import MAX_ACTOR, MAX_REQUEST_ID, MAX_SOURCE, Source
 
-Origin = Callable[[], tuple[str, str, str]]  # door, person and id of the request, when a mail asks for them
-MAX_REQUEST_ID = 64  # characters
+Origin = Callable[[], tuple[str, str, str]]  # source, actor and id of the request, when a mail asks for them
 
-_origin: ContextVar[Origin] = ContextVar("origin", default=lambda: (Door.OTHER.value, "", ""))
+_origin: ContextVar[Origin] = ContextVar("origin", default=lambda: (Source.UNKNOWN.value, "", ""))
 
 
 def origin() -> dict[str, str]:
     """Return the fields of an outbox message that say where it comes from."""
-    door, person, request_id = _origin.get()()
-    return {"door": door, "person": person[:MAX_PERSON], "request_id": request_id[:MAX_REQUEST_ID]}
+    source, actor, request_id = _origin.get()()
+    return {
+        "source": source[:MAX_SOURCE],
+        "actor": actor[:MAX_ACTOR],
+        "request_id": request_id[:MAX_REQUEST_ID],
+    }
 
 
 @contextmanager
-def coming_from(door: str, person: str) -> Iterator[None]:
-    with _from(lambda: (door, person, "")):
+def coming_from(source: str, actor: str) -> Iterator[None]:
+    with _from(lambda: (source, actor, "")):
         yield
 
 
@@ -34,7 +37,7 @@ def noting_origin(get_response: Callable[[HttpRequest], HttpResponse]) -> Callab
     """
 
     def middleware(request: HttpRequest) -> HttpResponse:
-        with _from(lambda: (_door(request), _person(request), _request_id(request))):
+        with _from(lambda: (_source(request), _actor(request), _request_id(request))):
             return get_response(request)
 
     return middleware
@@ -57,13 +60,15 @@ def _from(where: Origin) -> Iterator[None]:
         _origin.reset(token)
 
 
-def _door(request: HttpRequest) -> str:
-    if request.resolver_match and request.resolver_match.app_name == "admin":
-        return Door.ADMIN.value
-    return Door.FORM.value if request.method == "POST" else Door.OTHER.value
+def _source(request: HttpRequest) -> str:
+    """Return the name of the request's route, whatever page it is; of the admin's many the app's."""
+    route = request.resolver_match
+    if route is None:  # a middleware sends before any view is found
+        return Source.UNKNOWN.value
+    return Source.ADMIN.value if route.app_name == "admin" else route.view_name
 
 
-def _person(request: HttpRequest) -> str:
+def _actor(request: HttpRequest) -> str:
     user = getattr(request, "user", None)
     return user.get_username() if user is not None and user.is_authenticated else ""
 

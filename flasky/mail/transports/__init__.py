@@ -1,26 +1,26 @@
-"""The real e-mail backend behind the outbox: opened, lent to one thread at a time, and kept for the next."""
+"""Lend the real e-mail backend behind the outbox: opened, to one thread at a time, and kept for the next."""
 
 import contextlib
-import os
 import threading
 from collections.abc import Iterator
 from typing import Any
-from uuid import UUID
 
-from django.conf import settings
 from django.core.mail.backends.smtp import EmailBackend as SmtpEmailBackend
+from django.utils.translation import gettext_noop as _
 
-from flasky.mail.compat import new_backend
+from flasky.mail.conf import conf
 from flasky.mail.limits import connections
-from flasky.mail.limits.connections import NoSeat
-from flasky.mail.runtime.heartbeat import Keeper
-from flasky.mail.transports.base import KEEP_SEAT, Server, Transport
+from flasky.mail.limits.connections import NoSlot, TakenSlot
+from flasky.mail.runtime.forking import forget_in_child
+from flasky.mail.runtime.heartbeat import Heartbeat
+from flasky.mail.transports.backends import new_backend
+from flasky.mail.transports.base import KEEP_SLOT, Server, Transport
 from flasky.mail.transports.errors import TransportUnavailable
 from flasky.mail.transports.own_smtp import OwnSmtpTransport, sends_as_django_does
 from flasky.mail.transports.smtp import SmtpTransport
 
 __all__ = [
-    "NoSeat",
+    "NoSlot",
     "Server",
     "SmtpTransport",
     "Transport",
@@ -29,11 +29,24 @@ __all__ = [
     "borrow",
     "close_kept",
     "new_transport",
+    "relay_name",
 ]
 
 
-def new_transport() -> Transport:
-    return _transport(new_backend())
+def new_transport(using: str = "") -> Transport:
+    """Return a transport for what is behind the outbox, or for another alias in MAILERS."""
+    return _transport(new_backend(using))
+
+
+def relay_name() -> str:
+    """Return the name of the relay that the settings lead to, as its transport calls it.
+
+    Only the back end knows: one of somebody's own, or one with options of its own, may go elsewhere than MAIL_SERVER.
+    """
+    try:
+        return new_transport().server.name
+    except Exception:  # whoever opens it says why
+        return str(conf.MAIL_TRANSPORT)
 
 
 def _transport(backend: Any) -> Transport:
@@ -51,12 +64,12 @@ _keeping = threading.Lock()
 def borrow(limited: bool = True) -> Iterator[Transport]:
     """Lend an open transport, one that was kept if there is one. Raise TransportUnavailable.
 
-    Raise NoSeat if MAIL_MAX_CONNECTIONS are open and this one is to be among them.
+    Raise NoSlot if MAIL_MAX_CONNECTIONS are open and this one is to be among them.
     """
-    transport = _take_kept() or new_transport()
+    transport = _take_kept() or _new_transport()
     try:
-        if limited and not transport.seat:
-            _seat(transport)
+        if limited and not transport.slot:
+            _take_slot(transport)
         transport.open()
         transport = _with_its_own_connection(transport)
         with _keeping:
@@ -76,30 +89,40 @@ def borrow(limited: bool = True) -> Iterator[Transport]:
             _lent.discard(transport)
 
 
+def _new_transport() -> Transport:
+    """Raise TransportUnavailable if it cannot be made: a library that is not there is the fault of no message."""
+    try:
+        return new_transport()
+    except Exception as error:
+        sentence = _("%(setting)s leads to no transport (%(kind)s: %(error)s). `manage.py check` says more.")
+        values = {"setting": conf.source("MAIL_TRANSPORT"), "kind": type(error).__name__, "error": error}
+        raise TransportUnavailable(sentence % values) from error
+
+
 def _with_its_own_connection(transport: Transport) -> Transport:
     """Return the transport, or another one if its backend has opened a connection that sends in a way of its own."""
     if isinstance(transport, SmtpTransport) and not sends_as_django_does(transport.backend):
-        seat, transport = transport.seat, _transport(transport.backend)
-        transport.seat = seat
+        slot, transport = transport.slot, _transport(transport.backend)
+        transport.slot = slot
     return transport
 
 
-def _seat(transport: Transport) -> None:
-    """Take a seat for the connection that will be opened."""
-    transport.seat = connections.take(transport.server.name)
-    if transport.seat:
-        _seat_keeper.hold(transport.seat.token)
+def _take_slot(transport: Transport) -> None:
+    """Take a slot for the connection that will be opened."""
+    transport.slot = connections.take(transport.server.name)
+    if transport.slot:
+        _slot_heartbeat.add(transport.slot)
 
 
 def _end(transport: Transport) -> None:
     transport.close()
-    if transport.seat:
-        _seat_keeper.let_go(transport.seat.token)
-        connections.leave(transport.seat)
+    if transport.slot:
+        _slot_heartbeat.discard(transport.slot)
+        connections.leave(transport.slot)
 
 
 def abort_lent() -> None:
-    """Cut the connections that are in use; what was not handed over yet is released by whoever used them."""
+    """Cut the connections that are in use; whoever uses them gives back what was not handed over yet."""
     with _keeping:
         in_use = list(_lent)
     for transport in in_use:
@@ -124,20 +147,17 @@ def close_kept(idle_only: bool = False) -> None:
         _end(transport)
 
 
-def _renew_seats(tokens: set[UUID]) -> None:
+def _renew_slots(slots: set[TakenSlot]) -> None:
     close_kept(idle_only=True)
-    connections.renew(tokens)
+    connections.renew(slots)
 
 
-_seat_keeper = Keeper("seat", _renew_seats, lambda: min(settings.MAIL_LEASE / 3, KEEP_SEAT))
+_slot_heartbeat = Heartbeat("slot", _renew_slots, lambda: min(conf.MAIL_LEASE / 3, KEEP_SLOT))
 
 
+@forget_in_child
 def _forget_the_parents_connections() -> None:
     global _keeping
     _keeping = threading.Lock()
     _kept.clear()
     _lent.clear()
-
-
-if hasattr(os, "register_at_fork"):  # not on Windows
-    os.register_at_fork(after_in_child=_forget_the_parents_connections)

@@ -1,4 +1,4 @@
-"""What a transport is, and the one that hands messages to any Django e-mail backend."""
+"""Hand messages to any Django e-mail backend, which is also the contract of every transport."""
 
 import contextlib
 import logging
@@ -8,20 +8,29 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.conf import settings
+from django.core.mail.backends.console import EmailBackend as ConsoleEmailBackend
 
-from flasky.mail.limits.connections import TakenSeat
-from flasky.mail.transports.diagnosis import advise, explain
+from flasky.mail.conf import conf
+from flasky.mail.limits.connections import TakenSlot
+from flasky.mail.transports.diagnosis import unavailable, unavailable_before_mail
 from flasky.mail.transports.errors import TransportUnavailable
-from flasky.mail.transports.failures import smtp_answers, sort_failure
-from flasky.mail.transports.providers import ask_once_and_in_time, leave_out_what_is_refused
-from flasky.mail.transports.replies import Reply, Verdict
+from flasky.mail.transports.failures import (
+    describe_own_fault,
+    smtp_answers,
+    sort_failure,
+    verdict_of_own_fault,
+    why_not_opened,
+)
+from flasky.mail.transports.providers import ask_once_and_in_time, fit_to_provider
+from flasky.mail.transports.replies import Reply, Verdict, reply_about_all
+from flasky.mail.transports.reply_table import Advice
+from flasky.mail.transports.statuses import provider_replies, was_answered
 from flasky.mail.wire.rebuild import rebuild
 
 logger = logging.getLogger(__name__)
 
 KEEP_IDLE = 30  # s until a kept connection is closed
-KEEP_SEAT = 5  # s, if others wait for it
+KEEP_SLOT = 5  # s, if others wait for it
 CROWDED = 421  # service not available, closing the channel (RFC 5321, section 4.2.3)
 KEEP_MAILS = 100  # mails after which a connection is renewed
 
@@ -47,24 +56,26 @@ class Transport:
         self.mails = 0
         self.idle_since = time.monotonic()
         self.aborted = False
-        self.seat: TakenSeat | None = None  # if the number of connections is limited
+        self.slot: TakenSlot | None = None  # if the number of connections is limited
         self.pace = 1.0  # s for a message, as lately measured by whoever delivers
 
     @property
     def server(self) -> Server:
-        return Server(settings.MAIL_TRANSPORT)
+        return Server(conf.MAIL_TRANSPORT)
 
     def open(self) -> None:
         """Connect, if that is not done yet. Raise TransportUnavailable."""
         try:
             self._connect()
+        except TransportUnavailable:
+            self.close()
+            raise
         except (OSError, smtplib.SMTPException, UnicodeError) as error:
             self.close()
-            raise TransportUnavailable(explain(error), getattr(error, "smtp_code", 0) == CROWDED) from error
+            raise unavailable_before_mail(error, self.backend) from error
         except Exception as error:  # every library has errors of its own
             self.close()
-            reason = f"{settings.MAIL_TRANSPORT} cannot be opened: {type(error).__name__}: {error}"
-            raise TransportUnavailable(f"{reason}. Look at MAIL_TRANSPORT and its settings.") from error
+            raise TransportUnavailable(why_not_opened(error)) from error
 
     def _connect(self) -> bool:
         """Return whether that was not done yet."""
@@ -83,12 +94,23 @@ class Transport:
         self.aborted = True
 
     def is_worn(self) -> bool:
-        keep_idle = KEEP_SEAT if self.seat else KEEP_IDLE
-        return self.mails >= KEEP_MAILS or time.monotonic() - self.idle_since > keep_idle
+        keep_idle = KEEP_SLOT if self.slot else KEEP_IDLE
+        return self.mails >= self.keep_mails or time.monotonic() - self.idle_since > keep_idle
+
+    @property
+    def keep_mails(self) -> int:
+        """Return after how many mails a connection is renewed."""
+        return KEEP_MAILS
+
+    def note_pace(self, seconds: float) -> None:
+        """Note how long each message took of those that were just delivered."""
+        self.pace = seconds
+        if self.slot:
+            self.slot.has_delivered = True
 
     @property
     def must_leave(self) -> bool:
-        return self.seat is not None and self.seat.must_leave
+        return self.slot is not None and self.slot.must_leave
 
     def deliver_each(self, messages: Sequence[Any]) -> Iterator[dict[str, Reply]]:
         """Hand over outbox messages one by one, in their order, and yield the replies to each.
@@ -107,9 +129,14 @@ class Transport:
             raise
         except Exception as error:  # whatever one message provokes, the others must go on
             logger.exception("Message %s could not be handed over.", message.pk)
+            verdict = Verdict.UNKNOWN if self.may_have_left else verdict_of_own_fault(error)
             self.close()
-            text = f"{type(error).__name__}: {error}"
-            return dict.fromkeys(message.remaining_recipients, Reply(Verdict.POSTPONED, text))
+            return dict.fromkeys(message.remaining_recipients, Reply(verdict, describe_own_fault(error)))
+
+    @property
+    def may_have_left(self) -> bool:
+        """Tell whether the message's text was on its way when something unexpected happened."""
+        return False
 
     def deliver(self, message: Any, following: Any = None) -> dict[str, Reply]:
         """Hand over one message and return the reply for each of its remaining recipients.
@@ -118,57 +145,37 @@ class Transport:
         """
         self.mails += 1
         recipients = message.remaining_recipients
-        email = rebuild(message.content, message.envelope_sender, recipients, message.provider_options)
-        leave_out_what_is_refused(email, self.backend)
+        email = rebuild(
+            message.content, message.envelope_sender, recipients, message.provider_options, message.as_given
+        )
         try:
+            fit_to_provider(email, self.backend, message.pk)
             taken = self.backend.send_messages([email])
         except Exception as error:
             return self._replies_after(error, email, message)
         if taken is not None and not taken:
             text = f"{type(self.backend).__name__} sent nothing; perhaps a receiver of pre_send cancelled it."
-            return _provider_replies(email, recipients, Reply(Verdict.REFUSED, text))
-        return _provider_replies(email, recipients, Reply(Verdict.ACCEPTED, "handed over"))
+            return provider_replies(email, recipients, Reply(Verdict.REFUSED, text), self.backend)
+        return provider_replies(email, recipients, Reply(Verdict.ACCEPTED, "handed over"), self.backend)
 
     def _replies_after(self, error: Exception, email: Any, message: Any) -> dict[str, Reply]:
         """Return what the error means for each recipient. Raise TransportUnavailable if no message is to blame."""
         recipients = message.remaining_recipients
+        if isinstance(self.backend, ConsoleEmailBackend):  # of which the file's is one: nothing leaves this machine
+            return dict.fromkeys(recipients, Reply(verdict_of_own_fault(error), describe_own_fault(error)))
         if answers := smtp_answers(error):  # of a back end that has one of Django's inside
             *_, last = answers.values()
-            for reply in answers.values():
-                if reply.verdict == Verdict.UNAVAILABLE:
-                    raise TransportUnavailable(f"The server answered {reply.text}. {advise(reply)}") from error
+            if about_all := reply_about_all(answers.values()):
+                raise unavailable("The server", about_all) from error
             return {address: answers.get(address, last) for address in recipients}
-        failure = sort_failure(error, _was_answered(email))
-        if failure.verdict == Verdict.UNAVAILABLE and not (_was_answered(email) and email.anymail_status.recipients):
-            sentence = f"{failure.text.rstrip('.')}. {failure.advice}"
-            raise TransportUnavailable(sentence, retry_after=failure.retry_after) from error
+        failure = sort_failure(error, self.backend, email.anymail_status.esp_response if was_answered(email) else None)
+        if failure.verdict == Verdict.UNAVAILABLE and not (was_answered(email) and email.anymail_status.recipients):
+            raise failure.as_error() from error
         if failure.verdict == Verdict.UNKNOWN:
             logger.warning("Message %s: nobody knows whether it was handed over.", message.pk, exc_info=error)
         self.close()
-        return _provider_replies(email, recipients, Reply(failure.verdict, failure.text))
-
-
-def _provider_replies(email: Any, recipients: list[str], otherwise: Reply) -> dict[str, Reply]:
-    """Return what Anymail recorded for each recipient, whatever failed afterwards; `otherwise` where it is silent."""
-    if not _was_answered(email):
-        return dict.fromkeys(recipients, otherwise)
-    said = {address.lower(): status for address, status in email.anymail_status.recipients.items() if status.status}
-    return {
-        address: _reply(said[address.lower()], email) if address.lower() in said else otherwise
-        for address in recipients
-    }
-
-
-def _reply(said: Any, email: Any) -> Reply:
-    text = f"{said.status}, id {said.message_id}"
-    if said.status == "unknown" and not said.message_id:  # Anymail found nothing about it in the answer
-        return Reply(Verdict.UNKNOWN, text)
-    if said.status not in ("invalid", "rejected", "failed"):
-        return Reply(Verdict.ACCEPTED, text)
-    reason = getattr(email.anymail_status.esp_response, "text", None)
-    return Reply(Verdict.REFUSED, f"{text}: {' '.join(reason.split())}" if isinstance(reason, str) and reason else text)
-
-
-def _was_answered(email: Any) -> bool:
-    status = getattr(email, "anymail_status", None)
-    return status is not None and status.esp_response is not None
+        if failure.row and failure.row.advice == Advice.REPEATED and message.possible_duplicate:
+            # Its key was used before, by a try whose end nobody knew: now it is known.
+            return dict.fromkeys(recipients, Reply(Verdict.ACCEPTED, f"{failure.text}. {failure.advice}"))
+        otherwise = Reply(failure.verdict, failure.text, sorted_as=failure.row)
+        return provider_replies(email, recipients, otherwise, self.backend)

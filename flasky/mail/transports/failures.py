@@ -1,26 +1,34 @@
-"""What the failure of any back end means: whether the message can have left, and what the other side has answered.
+"""Sort the failure of any back end: whether the message can have left, and what the other side has answered.
 
 Every library has errors of its own. They are known by name, so that nobody needs a library whose provider they do not
 use, and what no rule knows leaves a doubt: the message may have left.
 """
 
-import re
 import smtplib
 import socket
+import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timezone
-from email.utils import parsedate_to_datetime
 from traceback import walk_tb
 from typing import Any
+from urllib.parse import urlsplit
 
-from flasky.mail.transports.replies import Reply, Verdict
+from django.db import Error as DatabaseFailure
+from django.utils.translation import gettext_noop as _
 
-SHORTEST_PAUSE, LONGEST_PAUSE = 1, 3600  # s within which a Retry-After is obeyed
+from flasky.mail.conf import conf
+from flasky.mail.transports.answers import Answer, answer_of
+from flasky.mail.transports.diagnosis import say
+from flasky.mail.transports.errors import TransportUnavailable
+from flasky.mail.transports.in_time import RequestWasCutShort
+from flasky.mail.transports.replies import Reply, Verdict, verdict_of
+from flasky.mail.transports.reply_table import Row, Scope, find_row_of_api
 
 # No connection came about, or there was nobody to say who we are: the request did not leave.
 NOT_REACHED = {
     "requests.exceptions.ConnectTimeout",
+    "requests.exceptions.InvalidHeader",  # a key with an end of a line
+    "requests.exceptions.InvalidProxyURL",
     "requests.exceptions.InvalidSchema",
     "requests.exceptions.InvalidURL",
     "requests.exceptions.MissingSchema",
@@ -49,74 +57,195 @@ NOT_SAYABLE = {
     "anymail.exceptions.AnymailUnsupportedFeature",
     "botocore.exceptions.ParamValidationError",
 }
-# Words in the answer that say more than its HTTP status.
-WORDS = {
-    # docs.aws.amazon.com/ses/latest/APIReference-V2/API_SendEmail.html, and CommonErrors.html: all with status 400
-    "AccountSuspendedException": Verdict.UNAVAILABLE,
-    "ExpiredTokenException": Verdict.UNAVAILABLE,
-    "LimitExceededException": Verdict.UNAVAILABLE,
-    "SendingPausedException": Verdict.UNAVAILABLE,
-    "Throttling": Verdict.UNAVAILABLE,
-    "ThrottlingException": Verdict.UNAVAILABLE,
-    "TooManyRequestsException": Verdict.UNAVAILABLE,
-    # mailchimp.com/developer/transactional/docs/error-glossary: Mandrill answers 500 to all that it does not do
-    "Invalid_Key": Verdict.UNAVAILABLE,
-    "PaymentRequired": Verdict.UNAVAILABLE,
-    "ValidationError": Verdict.REFUSED,
-    # apiv1.postalserver.io: Postal answers 200 to these
-    "AccessDenied": Verdict.UNAVAILABLE,
-    "InvalidServerAPIKey": Verdict.UNAVAILABLE,
-    "ServerSuspended": Verdict.UNAVAILABLE,
-    "NoContent": Verdict.REFUSED,
-    "NoRecipients": Verdict.REFUSED,
-    "UnauthenticatedFromAddress": Verdict.REFUSED,
+# What lacks, where the library's words do not name it.
+LACKING = {
+    "botocore.exceptions.NoCredentialsError": "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a role of this machine",
+    "botocore.exceptions.PartialCredentialsError": "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+    "botocore.exceptions.NoRegionError": "AWS_DEFAULT_REGION, or region_name in ANYMAIL_AMAZON_SES_CLIENT_PARAMS",
 }
-
-NO_ENTRY = (401, 402, 403, 407)  # the key is wrong, or not paid for
-TOO_MANY = 429
+NO_URL = {"InvalidSchema", "InvalidURL", "MissingSchema", "LocationParseError"}
+TOO_SLOW = {"ConnectTimeout", "ConnectTimeoutError", "ReadTimeout", "ReadTimeoutError"}
+IN_PART = {"IncompleteRead", "IncompleteReadError", "ChunkedEncodingError", "ResponseStreamingError"}
 SERVICE_UNAVAILABLE = 503
-LATER = (408, 425)  # it did not come in whole, or too early
 
 
 @dataclass(frozen=True)
 class Failure:
     verdict: Verdict
     text: str
-    advice: str = ""
+    advice: str
     retry_after: float | None = None  # s, as the other side wishes
+    row: Row | None = None  # of the table, if there was an answer
+
+    @property
+    def is_about_account(self) -> bool:
+        return self.row is not None and self.row.scope == Scope.ACCOUNT
+
+    @property
+    def is_crowded(self) -> bool:
+        """Tell whether fewer connections may help; a pause that is asked for helps better."""
+        return self.row is not None and self.row.scope == Scope.CONNECTION and self.retry_after is None
+
+    def as_error(self) -> TransportUnavailable:
+        """Return the error for a failure by which no message is to blame."""
+        sentence = f"{self.text.rstrip('.')}. {self.advice}"
+        return TransportUnavailable(sentence, self.is_crowded, self.retry_after, self.is_about_account)
 
 
-def sort_failure(error: Exception, was_answered: bool) -> Failure:
-    """Return what the failure of a back end means for the message, of which the provider may have said it has it."""
-    verdict, pause = _verdict(error, was_answered), wanted_pause(error)
-    return Failure(verdict, _text(error, was_answered), _advice(error, verdict), pause)
+def sort_failure(error: Exception, backend: Any, response: Any = None) -> Failure:
+    """Return what the failure of a back end means for the message; `response`: that by which it has been taken."""
+    who = getattr(backend, "esp_name", "") or "The provider"
+    if answer := answer_of(getattr(error, "response", None), getattr(error, "status_code", None)):
+        row = find_row_of_api(answer.status, answer.name, answer.text)
+        text = _text_of_answer(error, who, answer)
+        return Failure(_verdict_of_answer(row, answer), text, say(row.advice, "MAIL_TRANSPORT"), answer.pause, row)
+    if response is not None:  # they have it
+        answer = answer_of(response)
+        text = _unreadable(who, answer) if answer else describe_doubt(error)
+        return Failure(Verdict.UNKNOWN, text, _advice_without_answer(error))
+    verdict = _verdict(error)
+    return Failure(verdict, _text_without_answer(error, verdict, backend, who), _advice_without_answer(error))
 
 
-def _verdict(error: Exception, was_answered: bool) -> Verdict:
-    status, names = status_of(error), {name for cause in _causes(error) for name in _names(cause)}
-    if verdict := WORDS.get(_word(error)):
+def _verdict_of_answer(row: Row, answer: Answer) -> Verdict:
+    verdict = verdict_of(row)
+    if row.enhanced or (row.text and not answer.is_yes):
         return verdict
-    if status is not None and status // 100 != 2:
-        return _verdict_of_status(status, wanted_pause(error))
-    if was_answered or status is not None:
-        return Verdict.UNKNOWN  # they have it, whatever this says
+    if answer.status == SERVICE_UNAVAILABLE:
+        return Verdict.UNAVAILABLE if answer.pause else Verdict.POSTPONED
+    # They have it, whatever this says; or their program or gateway failed after it had the request: perhaps behind the
+    # place where mail is taken.
+    return Verdict.UNKNOWN if answer.is_yes or answer.status >= 500 else verdict
+
+
+def _text_of_answer(error: Exception, who: str, answer: Answer) -> str:
+    """Return the answer, behind what the back end has to say about it."""
+    if answer.is_yes and not answer.name:
+        said = _unreadable(who, answer)
+    else:
+        name = "" if answer.name in answer.text else f" {answer.name}"
+        said = f"{who} answered {answer.status}{name}: {answer.text or 'no more'}"
+    is_boto3s = isinstance(getattr(error, "response", None), dict)  # its words are the answer's
+    words = _words(error) if _is_anymails(error) and error.args and not is_boto3s else ""
+    return f"{words}. {said}" if words else said
+
+
+def _unreadable(who: str, answer: Answer) -> str:
+    return f"{who} answered {answer.status}, and nobody can read the rest: {answer.text or 'it is empty'}"
+
+
+def _verdict(error: Exception) -> Verdict:
+    """Sort a failure that brings no answer."""
+    names = {name for cause in _causes(error) for name in _names(cause)}
     if names & NOT_SAYABLE or _is_anymails_no(error):
         return Verdict.REFUSED
     if names & NOT_REACHED or _did_not_connect(error):
         return Verdict.UNAVAILABLE
-    if _is_before_sending(error):
-        return Verdict.REFUSED if isinstance(error, (TypeError, ValueError)) else Verdict.POSTPONED
-    return Verdict.UNKNOWN
-
-
-def _verdict_of_status(status: int, pause: float | None) -> Verdict:
-    """Sort an HTTP status (RFC 9110, section 15)."""
-    if status in NO_ENTRY or status == TOO_MANY or (status == SERVICE_UNAVAILABLE and pause):
-        return Verdict.UNAVAILABLE
-    if status in LATER or status == SERVICE_UNAVAILABLE or status // 100 == 3:
+    if _find(error, RequestWasCutShort):
         return Verdict.POSTPONED
-    # Their program or their gateway failed after it had the request: perhaps behind the place where mail is taken.
-    return Verdict.UNKNOWN if status >= 500 else Verdict.REFUSED
+    if _is_before_sending(error):
+        return verdict_of_own_fault(error)
+    return Verdict.REFUSED if is_not_sayable_here(error) else Verdict.UNKNOWN
+
+
+def _text_without_answer(error: Exception, verdict: Verdict, backend: Any, who: str) -> str:
+    if verdict == Verdict.UNAVAILABLE:
+        return _why_unreachable(error, backend, who)
+    if _find(error, RequestWasCutShort):
+        return (
+            f"{who} had not taken the whole request within {conf.MAIL_TIMEOUT} s. If this happens every time, "
+            f"{conf.source('MAIL_TIMEOUT')} is too short for mails of this size."
+        )
+    if verdict == Verdict.UNKNOWN:
+        return _why_unknown(error, who)
+    return _words(error) if _is_anymails(error) else describe_own_fault(error)
+
+
+def _why_unreachable(error: Exception, backend: Any, who: str) -> str:
+    url = _url(backend)
+    where = urlsplit(url).netloc.rpartition("@")[2] if "//" in url else ""
+    place, kinds = f"{who} at {where}" if where else who, _kinds(error)
+    if kinds & NO_URL:
+        return f"{url!r} is no URL of {who}"
+    if "InvalidHeader" in kinds:
+        return f"The key for {who} has an end of a line, or a space before it"
+    if kinds & {"ProxyError", "ProxyConnectionError", "InvalidProxyURL"}:
+        return f"The proxy (HTTPS_PROXY) leads to no {who}"
+    if _find(error, socket.gaierror):
+        return f"There is no host named {urlsplit(url).hostname or where or who}"
+    if _find(error, ConnectionRefusedError):
+        return f"Nothing answers at {where or who} (connection refused)"
+    if untrusted := _find(error, ssl.SSLCertVerificationError):
+        return f"The certificate of {place} is not trusted: {untrusted.verify_message}"
+    if broken := _find(error, ssl.SSLError):
+        return f"No encrypted connection to {place} came about ({getattr(broken, 'reason', None) or 'no TLS'})"
+    if failed := next((each for each in _causes(error) if isinstance(each, OSError) and each.strerror), None):
+        return f"No connection to {place} came about: {failed.strerror}"
+    if kinds & TOO_SLOW or _find(error, TimeoutError):
+        return f"{place} did not answer within {conf.MAIL_TIMEOUT} s"
+    return _words(error)
+
+
+def _url(backend: Any) -> str:
+    """Return where a back end of Anymail sends its requests."""
+    meta = getattr(getattr(backend, "client", None), "meta", None)
+    return str(getattr(backend, "api_url", "") or getattr(meta, "endpoint_url", "") or "")
+
+
+def _why_unknown(error: Exception, who: str) -> str:
+    kinds, doubt = _kinds(error), f"{who} may have taken the mail"
+    if kinds & TOO_SLOW or _find(error, TimeoutError):
+        return f"{doubt}: it did not answer within {conf.MAIL_TIMEOUT} s."
+    if kinds & IN_PART:
+        return f"{doubt}: its answer ended in the middle."
+    if _find(error, ConnectionError) or "ConnectionClosedError" in kinds:
+        return f"{doubt}: it closed the connection instead of an answer."
+    if kinds & {"ConnectionError", "ProtocolError", "HTTPClientError"}:
+        return f"{doubt}: it gave no answer in HTTP."
+    return describe_doubt(error)
+
+
+def verdict_of_own_fault(error: Exception) -> Verdict:
+    """Sort what this machine, or the code on it, did wrong before anything could leave.
+
+    What is known to pass is tried again; a character or a charset that cannot be had, a library that is not there or a
+    mistake in somebody's code is the same in five days, unless a person has mended it and queues the mail again.
+    """
+    return Verdict.POSTPONED if is_transient(error) else Verdict.REFUSED
+
+
+def is_transient(error: Exception) -> bool:
+    """Tell whether it passes by itself: the network, a full disk, too little memory, the database, too many threads."""
+    return isinstance(error, (OSError, MemoryError, DatabaseFailure)) or "can't start new thread" in str(error)
+
+
+def is_not_sayable_here(error: Exception) -> bool:
+    """Tell whether the error by its kind says that the message could not be written, whoever was to write it."""
+    is_about_charset = type(error) is LookupError  # a KeyError may come from the reading of an answer
+    return is_about_charset or isinstance(error, (UnicodeEncodeError, ImportError, NotImplementedError))
+
+
+def describe_own_fault(error: Exception) -> str:
+    values = {"kind": type(error).__name__, "error": _words(error)}
+    if is_transient(error):
+        return _("This machine could not hand it over now (%(kind)s: %(error)s).") % values
+    if isinstance(error, UnicodeEncodeError):
+        return (
+            _(
+                "This machine cannot write the mail (%(kind)s: %(error)s). PYTHONIOENCODING=utf-8 lets a console print "
+                "any character; then queue the mail again."
+            )
+            % values
+        )
+    return (
+        _("This machine cannot hand it over (%(kind)s: %(error)s). Look at the log, then queue the mail again.")
+        % values
+    )
+
+
+def describe_doubt(error: Exception) -> str:
+    sentence = _("Nobody knows whether the server has the message: the back end failed (%(kind)s: %(error)s).")
+    return sentence % {"kind": type(error).__name__, "error": _words(error)}
 
 
 def _is_anymails_no(error: Exception) -> bool:
@@ -162,72 +291,37 @@ def _names(error: BaseException) -> set[str]:
     return {f"{kind.__module__}.{kind.__name__}" for kind in type(error).__mro__}
 
 
-def status_of(error: Exception) -> int | None:
-    """Return the HTTP status of the answer, if there was one."""
-    response = getattr(error, "response", None)
-    if isinstance(response, dict):  # boto3's
-        status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
-    else:
-        status = getattr(error, "status_code", None) or getattr(response, "status_code", None)
-    return status if isinstance(status, int) and 100 <= status < 600 else None
+def _kinds(error: Exception) -> set[str]:
+    return {kind.__name__ for cause in _causes(error) for kind in type(cause).__mro__}
 
 
-def wanted_pause(error: Exception) -> float | None:
-    """Return the seconds for which the answer wants no further request, by its Retry-After; None if it has none."""
-    response = getattr(error, "response", None)
-    if isinstance(response, dict):
-        headers = response.get("ResponseMetadata", {}).get("HTTPHeaders") or {}
-    else:
-        headers = getattr(response, "headers", None) or {}
-    return retry_after(str(headers.get("retry-after") or headers.get("Retry-After") or ""))
+def _find(error: Exception, kind: Any) -> Any:
+    return next((cause for cause in _causes(error) if isinstance(cause, kind)), None)
 
 
-def retry_after(value: str) -> float | None:
-    """Return the seconds that a Retry-After asks for (RFC 9110, section 10.2.3), within limits; None for nonsense."""
-    value = value.strip()
-    if re.fullmatch(r"\d+(\.\d+)?", value, re.ASCII):
-        seconds = float(value)
-    else:
-        try:
-            moment = parsedate_to_datetime(value)
-        except (TypeError, ValueError, IndexError, OverflowError):
-            return None
-        moment = moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
-        seconds = (moment - datetime.now(timezone.utc)).total_seconds()
-    return min(max(seconds, SHORTEST_PAUSE), LONGEST_PAUSE)
+def _is_anymails(error: Exception) -> bool:
+    return "anymail.exceptions.AnymailError" in _names(error)
 
 
-def _word(error: Exception) -> str:
-    """Return the name that the answer gives to its refusal, if it has one."""
-    response = getattr(error, "response", None)
-    if isinstance(response, dict):
-        return str(response.get("Error", {}).get("Code", ""))
-    try:
-        body = response.json() if response is not None else {}
-    except (AttributeError, TypeError, ValueError):
-        return ""
-    if not isinstance(body, dict) or body.get("status") != "error":
-        return ""
-    inner = body.get("data")
-    return str(body.get("name") or (inner.get("code", "") if isinstance(inner, dict) else ""))
+def _words(error: Exception) -> str:
+    """Return what the error says, without the name of its kind, which is a programmer's."""
+    said = " ".join(map(str, error.args)) if _is_anymails(error) and error.args else str(error)
+    return " ".join(said.split()).rstrip(".")
 
 
-def _text(error: Exception, was_answered: bool) -> str:
-    said = " ".join(str(error).split())
-    if "anymail.exceptions.AnymailError" not in _names(error):
-        said = f"{type(error).__name__}{' after the answer' if was_answered else ''}: {said}"
-    return re.sub(r" at 0x[0-9a-f]+", "", said)  # the same trouble is no news the next time
+def _advice_without_answer(error: Exception) -> str:
+    names = {name for cause in _causes(error) for name in _names(cause)}
+    if lacking := next((LACKING[name] for name in names if name in LACKING), ""):
+        return f"Set {lacking}."
+    return f"It cannot be reached: look at the network, and at {conf.source('MAIL_TRANSPORT')} and its settings."
 
 
-def _advice(error: Exception, verdict: Verdict) -> str:
-    if verdict != Verdict.UNAVAILABLE:
-        return ""
-    status = status_of(error)
-    if status in (TOO_MANY, SERVICE_UNAVAILABLE):
-        return "It takes no mail at the moment."
-    if status is None:
-        return "It cannot be reached: look at the network, and at MAIL_TRANSPORT and its settings."
-    return "Look at MAIL_TRANSPORT and its settings."
+def why_not_opened(error: Exception) -> str:
+    """Return why a back end could not even be made ready."""
+    reason = f"{conf.MAIL_TRANSPORT} cannot be opened: {type(error).__name__}: {_words(error)}."
+    advice = next((LACKING[name] for name in _names(error) if name in LACKING), "")
+    where = f"{conf.source('MAIL_TRANSPORT')} and its settings"
+    return f"{reason} Set {advice}." if advice else f"{reason} Look at {where}."
 
 
 def smtp_answers(error: Exception) -> dict[str, Reply]:

@@ -5,19 +5,26 @@ import inspect
 import logging
 import re
 import smtplib
-import socket
 import time
 from collections.abc import Callable
 from typing import Any
 
 from django.core.mail.backends.smtp import EmailBackend as SmtpEmailBackend
 
-from flasky.mail.transports.base import CROWDED, Server, Transport
-from flasky.mail.transports.diagnosis import advise, explain
+from flasky.mail.transports.abilities import wide_ones_refused
+from flasky.mail.transports.base import Server, Transport
+from flasky.mail.transports.diagnosis import explain, unavailable
 from flasky.mail.transports.errors import TransportUnavailable
-from flasky.mail.transports.failures import smtp_answers, smtp_reply
-from flasky.mail.transports.replies import Reply, Verdict
-from flasky.mail.transports.smtp import QUIT_TIMEOUT, SmtpTransport
+from flasky.mail.transports.failures import (
+    describe_doubt,
+    describe_own_fault,
+    is_not_sayable_here,
+    smtp_answers,
+    smtp_reply,
+    verdict_of_own_fault,
+)
+from flasky.mail.transports.replies import Reply, Verdict, reply_about_all
+from flasky.mail.transports.smtp import QUIT_TIMEOUT, SmtpTransport, cut
 from flasky.mail.wire.rebuild import rebuild
 
 logger = logging.getLogger(__name__)
@@ -126,14 +133,15 @@ class OwnSmtpTransport(Transport):
 
     def abort(self) -> None:
         super().abort()
-        sock = getattr(self.backend.connection, "sock", None)
-        if sock is not None:
-            with contextlib.suppress(OSError):
-                # Whoever waits for a reply is told that there will be none. A TLS socket's own shutdown() would also
-                # take its reader's session away, and that one would end with a ValueError.
-                socket.socket.shutdown(sock, socket.SHUT_RDWR)
+        cut(self.backend.connection)
 
     def deliver(self, message: Any, following: Any = None) -> dict[str, Reply]:
+        refused = wide_ones_refused(message, self.server.name)
+        if len(refused) == len(message.remaining_recipients):
+            return refused
+        return self._deliver(message) | refused
+
+    def _deliver(self, message: Any) -> dict[str, Reply]:
         if self.is_worn():
             self.close()
         is_kept = self.mails > 0
@@ -143,19 +151,21 @@ class OwnSmtpTransport(Transport):
         except (OSError, TransportUnavailable) as error:
             self.close()
             if is_kept and not self._heard and not self.aborted:  # the server had ended what nobody used: no attempt
-                return self.deliver(message)
+                return self._deliver(message)
             if isinstance(error, TransportUnavailable):
                 raise
             if self.aborted:
                 raise TransportUnavailable("The process was stopped before the message was handed over.") from error
-            return dict.fromkeys(message.remaining_recipients, Reply(Verdict.POSTPONED, explain(error)))
+            return dict.fromkeys(message.remaining_recipients, Reply(Verdict.POSTPONED, explain(error, self.backend)))
 
     def _send(self, message: Any) -> dict[str, Reply]:
         """Return the replies. Raise OSError if the connection ended before the text could leave."""
         self.mails += 1
         self._heard, self._has_spoken, self._texts = {}, False, 0
-        recipients = message.remaining_recipients
-        email = rebuild(message.content, message.envelope_sender, recipients, message.provider_options)
+        recipients = [address for address in message.remaining_recipients if address.isascii()]
+        email = rebuild(
+            message.content, message.envelope_sender, recipients, message.provider_options, message.as_given
+        )
         email.from_email = message.envelope_sender
         try:
             taken = self.backend.send_messages([email])
@@ -173,16 +183,17 @@ class OwnSmtpTransport(Transport):
             self._heard |= {address: reply for address, reply in answers.items() if address}
             return self._replies_for(recipients, self._refusal(list(answers.values())))
         # If we have not heard the backend, it may have a connection of its own.
-        may_have_left = self._texts > 0 or not self._has_spoken
+        may_have_left = self._texts > 0 or not (self._has_spoken or is_not_sayable_here(error))
         if isinstance(error, OSError):  # smtplib's own are among them
             if not may_have_left:
                 raise error
-            text = f"Nobody knows whether the server has the message. {explain(error)}"
+            text = f"Nobody knows whether the server has the message. {explain(error, self.backend)}"
         else:
             logger.error("Message %s: the transport failed.", message.pk, exc_info=error)
-            text = f"{type(error).__name__}: {error}"
+            text = describe_doubt(error) if may_have_left else describe_own_fault(error)
         self.close()
-        return self._replies_for(recipients, Reply(Verdict.UNKNOWN if may_have_left else Verdict.POSTPONED, text))
+        verdict = Verdict.UNKNOWN if may_have_left else verdict_of_own_fault(error)
+        return self._replies_for(recipients, Reply(verdict, text))
 
     def _refusal(self, replies: list[Reply]) -> Reply:
         """Return what became of a message after these replies. Raise TransportUnavailable if one says so of the server.
@@ -192,10 +203,8 @@ class OwnSmtpTransport(Transport):
         last = replies[-1]
         if self._texts > (last.command == "CONTENT"):
             return Reply(Verdict.UNKNOWN, last.text, last.command)
-        for reply in replies:
-            if reply.verdict == Verdict.UNAVAILABLE:
-                sentence = f"{self.server.name} answered {reply.text}. {advise(reply)}"
-                raise TransportUnavailable(sentence, is_crowded=reply.text.startswith(str(CROWDED)))
+        if about_all := reply_about_all(replies):
+            raise unavailable(self.server.name, about_all)
         return last
 
     def _replies_for(self, recipients: list[str], otherwise: Reply) -> dict[str, Reply]:

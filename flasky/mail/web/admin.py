@@ -1,7 +1,7 @@
-"""Show the list, its pictures and each message in the admin."""
+"""Show the list, its charts and each message in the admin."""
 
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 from typing import Any
 
 from django.contrib.admin.utils import unquote
@@ -9,37 +9,32 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
-from django.urls import path, reverse
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from flasky.mail.models import OutboxMessage
 from flasky.mail.web.confirm import ActionPages
+from flasky.mail.web.downloads import attachment_response, eml_response
 from flasky.mail.web.listing import charts_context, list_context
-from flasky.mail.web.message import attachment_response, eml_response, html_response, message_context
-from flasky.mail.web.permissions import may_view
-
-ADMIN_NAMES = {"list": "changelist", "message": "change"}
+from flasky.mail.web.message import message_context
+from flasky.mail.web.opening import note_opening, opened
+from flasky.mail.web.permissions import may_open, may_view
+from flasky.mail.web.preview import html_response
 
 
 class MessagePages(ActionPages):
     """Show a message on pages of its own instead of in a form: nothing of it can be edited."""
 
-    change_form_template = "admin/mail/outboxmessage/change_form.html"
+    change_form_template = "flasky_mail/admin/message.html"
 
     def get_urls(self) -> list[Any]:
         pages = [
-            path("<int:pk>/html/", self._page(self.html_view), name="mail_outboxmessage_html"),
-            path("<int:pk>/eml/", self._page(self.eml_view), name="mail_outboxmessage_eml"),
-            path(
-                "<int:pk>/attachment/<int:number>/",
-                self._page(self.attachment_view),
-                name="mail_outboxmessage_attachment",
-            ),
+            self.page("<int:pk>/html/", require_safe(partial(self.html_view, remote=False)), "html"),
+            self.page("<int:pk>/html-with-remote/", require_safe(partial(self.html_view, remote=True)), "remote"),
+            self.page("<int:pk>/eml/", require_safe(self.eml_view), "eml"),
+            self.page("<int:pk>/attachment/<int:number>/", require_safe(self.attachment_view), "attachment"),
         ]
         return pages + super().get_urls()
-
-    def _page(self, view: Any) -> Any:
-        return self.admin_site.admin_view(require_safe(view))
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
@@ -49,59 +44,59 @@ class MessagePages(ActionPages):
         message = self.get_object(request, unquote(object_id))
         if message is None:
             return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)  # type: ignore[attr-defined]
+        page = message_context(request, message, self.url, self.admin_site, may_open(request))
+        if page["shows_content"]:
+            note_opening(request, message)
         context = {
-            **self.admin_site.each_context(request),
-            "title": message.subject or "(no subject)",
-            "opts": self.opts,
-            **message_context(request, message, address),
-            "actions": self.offers(request, message),
+            **self.frame(request),
+            "title": message.subject or _("(no subject)"),
+            **page,
+            "actions": self.operations(request, message),
+            "act_url": self.url("act"),
+            "next": request.get_full_path(),
             **(extra_context or {}),
         }
-        request.current_app = self.admin_site.name
         return TemplateResponse(request, self.change_form_template, context)
 
-    def html_view(self, request: HttpRequest, pk: int) -> HttpResponse:
-        return html_response(request, self._stored(request, pk))
+    def html_view(self, request: HttpRequest, pk: int, remote: bool) -> HttpResponse:
+        return opened(request, self._stored(request, pk), partial(html_response, remote=remote))
 
     def eml_view(self, request: HttpRequest, pk: int) -> HttpResponse:
-        return eml_response(self._stored(request, pk))
+        return opened(request, self._stored(request, pk), eml_response)
 
     def attachment_view(self, request: HttpRequest, pk: int, number: int) -> HttpResponse:
-        return attachment_response(self._stored(request, pk), number)
+        return opened(request, self._stored(request, pk), partial(attachment_response, number=number))
 
     def _stored(self, request: HttpRequest, pk: int) -> OutboxMessage:
         return get_object_or_404(self.get_queryset(request), pk=pk)
 
 
-def address(name: str, *numbers: int) -> str:
-    return reverse(f"admin:mail_outboxmessage_{ADMIN_NAMES.get(name, name)}", args=numbers)
-
-
 class ListPages(ActionPages):
     """List messages on a page of our own: Django's counts all rows, and offers no windows."""
 
+    change_list_template = "flasky_mail/admin/list.html"
+    charts_template = "flasky_mail/admin/charts.html"
+
     def get_urls(self) -> list[Any]:
-        charts = path(
-            "charts/", self.admin_site.admin_view(require_safe(self.charts_view)), name="mail_outboxmessage_charts"
-        )
-        return [charts, *super().get_urls()]
+        return [self.page("charts/", require_safe(self.charts_view), "charts"), *super().get_urls()]
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        frame = self.frame(request)
         context = {
-            "title": "Messages",
-            "actions": self.offers(request),
-            **list_context(request, address),
+            **frame,
+            "way": frame["way"][:-1],
+            "title": _("Messages"),
+            **list_context(request, self.url),
+            "actions": self.operations(request),
+            "act_url": f"{self.url('act')}?{request.GET.urlencode()}",
+            "next": request.get_full_path(),
             **(extra_context or {}),
         }
-        return self._list_page(request, "change_list", context)
+        return TemplateResponse(request, self.change_list_template, context)
 
     def charts_view(self, request: HttpRequest) -> HttpResponse:
-        return self._list_page(request, "charts", {"title": "Charts", **charts_context(request, address)})
-
-    def _list_page(self, request: HttpRequest, name: str, context: dict[str, Any]) -> HttpResponse:
-        request.current_app = self.admin_site.name
-        shared = {**self.admin_site.each_context(request), "opts": self.opts}
-        return TemplateResponse(request, f"admin/mail/outboxmessage/{name}.html", shared | context)
+        context = {**self.frame(request), "title": _("Charts"), **charts_context(request, self.url)}
+        return TemplateResponse(request, self.charts_template, context)
 
 
 class OutboxPages(ListPages, MessagePages):

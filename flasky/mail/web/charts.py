@@ -1,4 +1,4 @@
-"""The geometry of the outbox's pictures: what was sent and failed as bars, what waits as a heat table."""
+"""Draw the charts of the outbox: what was sent and failed as bars, what waits as a heat table."""
 
 from bisect import bisect_right
 from collections import Counter, defaultdict
@@ -9,10 +9,12 @@ from itertools import pairwise
 from math import ceil
 from typing import ClassVar
 
-from flasky.mail.status.series import Period
+from django.utils.translation import gettext as _
+
+from flasky.mail.status.series import Ended
+from flasky.mail.status.written import number
 
 # Along the picture everything is in % of its width, so that its text keeps its size on a phone; upwards it is in px.
-
 
 MIN_HEIGHT = 4  # px; so much of a bar is seen however small its share is
 MAX_LABELS = 6  # so many fit side by side on a phone
@@ -45,23 +47,32 @@ class BarChart:
     summary: str
 
 
-def bars(periods: Sequence[Period]) -> BarChart | None:
+def bars(periods: Sequence[Ended]) -> BarChart | None:
     """Return the chart of these periods, the oldest first; None if nothing was sent and nothing failed."""
     busiest = max(periods, key=lambda period: period[2] + period[3], default=("", "", 0, 0))
-    _, full_label, sent, failed = busiest
+    full_label, sent, failed = busiest[1:]
     if not sent + failed:
         return None
     maximum = axis_maximum(sent + failed)
-    all_sent = f"{sum(period[2] for period in periods):,}"
-    all_failed = f"{sum(period[3] for period in periods):,}"
+    all_sent = number(sum(period[2] for period in periods))
+    all_failed = number(sum(period[3] for period in periods))
     return BarChart(
         bars=[_bar(index, periods, maximum) for index in range(len(periods))],
         slot=round(100 / len(periods), 3),
         grid=_grid(maximum),
         sent=all_sent,
         failed=all_failed,
-        summary=f"{all_sent} sent and {all_failed} failed. "
-        f"The busiest period was {full_label}: {sent:,} sent, {failed:,} failed.",
+        summary=_(
+            "%(all_sent)s sent and %(all_failed)s failed. The busiest period was %(period)s: %(sent)s sent, %(failed)s "
+            "failed."
+        )
+        % {
+            "all_sent": all_sent,
+            "all_failed": all_failed,
+            "period": full_label,
+            "sent": number(sent),
+            "failed": number(failed),
+        },
     )
 
 
@@ -71,9 +82,9 @@ def axis_maximum(tallest: int) -> int:
     return next(digit * power for digit in (1, 2, 5, 10) if digit * power >= tallest)
 
 
-def _bar(index: int, periods: Sequence[Period], maximum: int) -> Bar:
+def _bar(index: int, periods: Sequence[Ended], maximum: int) -> Bar:
     label, full_label, sent, failed = periods[index]
-    labelled = ceil(len(periods) / MAX_LABELS)  # every so manieth
+    labelled = ceil(len(periods) / MAX_LABELS)  # one label in so many
     sent_height, failed_height = _height(sent, maximum), _height(failed, maximum)
     return Bar(
         x=round(100 * index / len(periods), 3),
@@ -83,8 +94,8 @@ def _bar(index: int, periods: Sequence[Period], maximum: int) -> Bar:
         failed_height=failed_height,
         label=label if index % labelled == labelled // 2 else "",
         full_label=full_label,
-        sent=f"{sent:,}",
-        failed=f"{failed:,}",
+        sent=number(sent),
+        failed=number(failed),
     )
 
 
@@ -102,7 +113,13 @@ def _short(count: int) -> str:
     """Return a round number as the axis has room for it: 500, 1.5k, 2M."""
     if count < 1000:
         return str(count)
-    return f"{count / 1000:g}k" if count < 10**6 else f"{count / 10**6:g}M"
+    if count < 10**6:
+        return _("%(number)sk") % {"number": _rounded(count / 1000)}
+    return _("%(number)sM") % {"number": _rounded(count / 10**6)}
+
+
+def _rounded(count: float) -> str:
+    return number(count, 0 if count == int(count) else 1)
 
 
 AGES = (5, 10, 20, 40, 80, 160, 320, 640, 1280)  # min; the columns of Postfix's qshape
@@ -156,15 +173,16 @@ def heat(waiting: Iterable[tuple[list[str], datetime]], now: datetime) -> HeatTa
     if not counts:
         return None
     by_size = sorted(counts, key=lambda domain: (-counts[domain].total(), domain))
-    named = [("Total", _sum(counts.values()))]
+    named = [(_("Total"), _sum(counts.values()))]
     named += [(readable(domain), counts[domain]) for domain in by_size[:MAX_DOMAINS]]
     if others := by_size[MAX_DOMAINS:]:
-        named.append(("others", _sum(counts[domain] for domain in others)))
+        named.append((_("others"), _sum(counts[domain] for domain in others)))
     columns = _columns()
     return HeatTable(
         columns=columns,
         rows=[_row(index, name, ages, columns) for index, (name, ages) in enumerate(named)],
-        summary=f"{named[0][1].total():,} waiting, {named[1][1].total():,} of them for {named[1][0]}.",
+        summary=_("%(all)s waiting, %(most)s of them for %(domain)s.")
+        % {"all": number(named[0][1].total()), "most": number(named[1][1].total()), "domain": named[1][0]},
     )
 
 
@@ -191,8 +209,12 @@ def _sum(counts: Iterable[Counter[int]]) -> Counter[int]:
 
 
 def _columns() -> list[Column]:
-    spans = [f"{younger:,}–{older:,} minutes" for younger, older in pairwise(AGES)]
-    full_labels = [f"under {AGES[0]} minutes", *spans, f"{AGES[-1]:,} minutes and more"]
+    span = _("%(from)s–%(to)s minutes")
+    full_labels = [
+        _("under %(number)s minutes") % {"number": number(AGES[0])},
+        *(span % {"from": number(younger), "to": number(older)} for younger, older in pairwise(AGES)),
+        _("%(number)s minutes and more") % {"number": number(AGES[-1])},
+    ]
     labels = [*(f"<{age}" for age in AGES), f"{AGES[-1]}+"]
     return [
         Column(round((index + 1) * HeatTable.slot, 3), label, full_label)
@@ -204,6 +226,6 @@ def _row(index: int, name: str, ages: Counter[int], columns: list[Column]) -> Ro
     return Row(
         y=HeatTable.header + HeatTable.row_height * index,
         name=name,
-        total=f"{ages.total():,}",
-        cells=[Cell(column, f"{ages[age]:,}", bisect_right(LEVELS, ages[age])) for age, column in enumerate(columns)],
+        total=number(ages.total()),
+        cells=[Cell(column, number(ages[age]), bisect_right(LEVELS, ages[age])) for age, column in enumerate(columns)],
     )

@@ -1,45 +1,59 @@
-"""The pages on which people act on messages: a question with a count, and then the answer."""
+"""Ask with a count before people act on messages, and answer with what was done."""
 
+from collections.abc import Callable
 from typing import Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import BadRequest, PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
-from django.urls import path, reverse
+from django.urls import URLPattern, path
 from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from flasky.mail.models import OutboxMessage
+from flasky.mail.status.written import joined, listed, number
 from flasky.mail.web.actions import (
     MOST_AT_ONCE,
-    OFFERS,
-    Decision,
-    Offer,
-    Outcome,
+    OPERATIONS,
+    ActionRequest,
+    Operation,
+    OperationResult,
     last_action,
-    left_out,
     perform,
     possible,
 )
-from flasky.mail.web.permissions import may_act
+from flasky.mail.web.links import Url, admin_pages, way_to_list
+from flasky.mail.web.permissions import may_act, may_open
 from flasky.mail.web.search import Listing
 
 EXAMPLES = 5  # subjects on the page that asks
-FORWARD = "forward"
 
 
 class ActionPages(admin.ModelAdmin):
     """Let those who may change messages act on them; the messages' content stays as it is."""
 
-    def offers(self, request: HttpRequest, message: OutboxMessage | None = None) -> list[Offer]:
+    act_template = "flasky_mail/admin/act.html"
+
+    @property
+    def url(self) -> Url:
+        return admin_pages(self.admin_site.name)
+
+    def operations(self, request: HttpRequest, message: OutboxMessage | None = None) -> list[Operation]:
         """Return what the viewer may do, to this message or in general."""
         if not may_act(request):
             return []
-        return [offer for offer in OFFERS if message is None or offer.applies_to(message)]
+        offered = [operation for operation in OPERATIONS if may_open(request) or not operation.eligible.shows_it]
+        return [operation for operation in offered if message is None or operation.eligible.includes(message)]
 
     def get_urls(self) -> list[Any]:
-        act = path("act/", self.admin_site.admin_view(self.act_view), name="mail_outboxmessage_act")
-        return [act, *super().get_urls()]
+        return [self.page("act/", self.act_view, "act"), *super().get_urls()]
+
+    def page(self, route: str, view: Callable[..., HttpResponse], name: str) -> URLPattern:
+        """Return the URL pattern of one of our own pages, named as Django names its own."""
+        name = f"{self.opts.app_label}_{self.opts.model_name}_{name}"
+        return path(route, self.admin_site.admin_view(view), name=name)
 
     def act_view(self, request: HttpRequest) -> HttpResponse:
         """Ask whether to do it; once that is confirmed, do it."""
@@ -47,63 +61,86 @@ class ActionPages(admin.ModelAdmin):
             raise PermissionDenied
         if request.method != "POST":  # somebody had to log in anew, and was led here
             return self._nothing_done(request)
-        offer, decision, keys = _offer(request), _decision(request), _keys(request)
-        if problem := _problem(request, offer, decision):
+        operation, asked, keys = _operation(request), _action_request(request), _keys(request)
+        if operation.eligible.shows_it and not may_open(request):
+            raise PermissionDenied
+        if problem := _problem(request, operation, asked):
             messages.error(request, problem)
-            return _back(request)
+            return self._back(request)
         if "confirmed" in request.POST:
-            outcome = perform(offer, keys, decision)
-            _report(request, offer, outcome)
-            if not outcome.left:
-                return _back(request)
-            keys = outcome.left
-        return self._ask(request, offer, decision, keys)
+            result = perform(operation, keys, asked)
+            _report(request, operation, result)
+            if not result.left:
+                return self._back(request)
+            keys = result.left
+        return self._ask(request, operation, asked, keys)
 
-    def _ask(self, request: HttpRequest, offer: Offer, decision: Decision, keys: list[int]) -> HttpResponse:
+    def _ask(self, request: HttpRequest, operation: Operation, asked: ActionRequest, keys: list[int]) -> HttpResponse:
         chosen = OutboxMessage.objects.filter(pk__in=keys)
-        doable = possible(offer, chosen, decision)
+        doable = possible(operation, chosen, asked)
         # The answer is about what is counted here, whatever comes, changes or moves in the list meanwhile.
         counted = list(doable.values_list("pk", flat=True))
         count = len(counted)
         context = {
-            "title": offer.label,
-            "offer": offer,
-            "address": decision.address if offer.name == FORWARD else "",
+            "title": operation.words.label,
+            "operation": operation,
+            "address": asked.address if operation.mails_actor else "",
             "count": count,
-            "question": offer.question.format(f"{count:,} message{'' if count == 1 else 's'}"),
-            "most": f"{offer.limit:,}" if count > offer.limit else "",
-            "more_match": f"{MOST_AT_ONCE:,}" if len(keys) == MOST_AT_ONCE else "",
-            "left_out": [(reason, f"{number:,}") for reason, number in left_out(offer, chosen)],
+            "question": operation.words.ask(count),
+            "most": number(operation.limit) if count > operation.limit else "",
+            "more_match": number(MOST_AT_ONCE) if len(keys) == MOST_AT_ONCE else "",
+            "left_out": listed(
+                _("%(number)s %(reason)s") % {"number": number(left), "reason": reason}
+                for reason, left in operation.eligible.left_out(chosen)
+            ),
             "examples": doable.only("subject", "state", "first_recipient").order_by("-created_at", "-pk")[:EXAMPLES],
-            "not_shown": f"{count - EXAMPLES:,}" if count > EXAMPLES else "",
+            "not_shown": max(0, count - EXAMPLES),
             "keys": ",".join(map(str, counted)),
-            "last_action": decision.last_action,
-            "next": _next(request),
+            "last_action": asked.since,
+            "next": self._next(request),
         }
         return self._act_page(request, context)
 
     def _nothing_done(self, request: HttpRequest) -> HttpResponse:
-        response = self._act_page(request, {"title": "Nothing was done", "next": _next(request)}, status=405)
+        response = self._act_page(request, {"title": _("Nothing was done"), "next": self._next(request)}, status=405)
         response["Allow"] = "POST"
         return response
 
     def _act_page(self, request: HttpRequest, context: dict[str, Any], status: int = 200) -> HttpResponse:
-        shared = {**self.admin_site.each_context(request), "opts": self.opts}
-        return render(request, "admin/mail/outboxmessage/act.html", shared | context, status=status)
+        shared = {**self.frame(request), "act_url": self.url("act")}
+        return render(request, self.act_template, shared | context, status=status)
+
+    def frame(self, request: HttpRequest) -> dict[str, Any]:
+        """Return what the admin's part of each page shows, and let its links lead to this admin site."""
+        request.current_app = self.admin_site.name
+        way = way_to_list(self.admin_site.name)
+        return {**self.admin_site.each_context(request), "opts": self.opts, "way": way}
+
+    def _back(self, request: HttpRequest) -> HttpResponse:
+        return HttpResponseRedirect(self._next(request))
+
+    def _next(self, request: HttpRequest) -> str:
+        """Return where the person came from, which is on this site, or the list."""
+        target = request.POST.get("next", "")
+        if url_has_allowed_host_and_scheme(target, {request.get_host()}, require_https=request.is_secure()):
+            return target
+        return self.url("list")
 
 
-def _offer(request: HttpRequest) -> Offer:
+def _operation(request: HttpRequest) -> Operation:
     name = request.POST.get("action", "")
-    for offer in OFFERS:
-        if offer.name == name:
-            return offer
-    raise BadRequest(f"There is no action {name[:40]!r}; there are {', '.join(offer.name for offer in OFFERS)}.")
+    for operation in OPERATIONS:
+        if operation.name == name:
+            return operation
+    names = ", ".join(operation.name for operation in OPERATIONS)
+    raise BadRequest(f"There is no action {name[:40]!r}; there are {names}.")
 
 
-def _decision(request: HttpRequest) -> Decision:
+def _action_request(request: HttpRequest) -> ActionRequest:
     user: Any = request.user
-    asked = request.POST.get("last_action", "")
-    return Decision(user.get_username(), user.email, _number(asked) if asked else last_action())
+    since = request.POST.get("last_action", "")
+    address = getattr(user, user.get_email_field_name(), "") or ""
+    return ActionRequest(user.get_username(), address, _number(since) if since else last_action())
 
 
 def _keys(request: HttpRequest) -> list[int]:
@@ -125,39 +162,35 @@ def _number(text: str) -> int:
     return int(text)
 
 
-def _problem(request: HttpRequest, offer: Offer, decision: Decision) -> str:
+def _problem(request: HttpRequest, operation: Operation, asked: ActionRequest) -> str:
     """Return why the person cannot be asked, or nothing."""
-    if offer.name == FORWARD and not decision.address:
-        return (
-            "Flasky does not know your mail address, so nothing was forwarded. "
-            "Whoever may change users can enter it on your user’s page."
+    if operation.mails_actor and not asked.address:
+        return _(
+            "Your user has no mail address, so nothing was forwarded. "
+            "Whoever may change users can enter one on your user’s page."
         )
     if request.POST.get("scope") != "all" and not request.POST.get("message"):
-        return "No message is ticked: tick some, or choose all that match."
+        return _("No message is ticked: tick some, or choose all that match.")
     return ""
 
 
-def _report(request: HttpRequest, offer: Offer, outcome: Outcome) -> None:
+def _report(request: HttpRequest, operation: Operation, result: OperationResult) -> None:
     """Tell the person what was done, what was not, and why."""
-    sentence = f"{outcome.done:,} {offer.done}"
-    sentence += f", {outcome.missed:,} left out: only what is {offer.condition} can be." if outcome.missed else "."
-    if outcome.already:
-        sentence += f" {outcome.already:,} {'was' if outcome.already == 1 else 'were'} done already."
-    if outcome.refused:
-        sentence += f" {outcome.refused:,} could not be: {outcome.trouble.rstrip('.')}."
-    if outcome.left:
-        sentence += f" {len(outcome.left):,} {'is' if len(outcome.left) == 1 else 'are'} left: confirm again to go on."
-    is_whole = not (outcome.missed or outcome.already or outcome.refused or outcome.left)
-    messages.add_message(request, messages.SUCCESS if is_whole else messages.WARNING, sentence)
-
-
-def _back(request: HttpRequest) -> HttpResponse:
-    return HttpResponseRedirect(_next(request))
-
-
-def _next(request: HttpRequest) -> str:
-    """Return where the person came from, which is on this site, or the list."""
-    target = request.POST.get("next", "")
-    if url_has_allowed_host_and_scheme(target, {request.get_host()}, require_https=request.is_secure()):
-        return target
-    return reverse("admin:mail_outboxmessage_changelist")
+    missed, already, refused, left = result.missed, result.already, result.refused, len(result.left)
+    sentences = [operation.words.report(result.done)]
+    if missed:
+        left_out = ngettext("%(number)s left out.", "%(number)s left out.", missed)
+        sentences += [left_out % {"number": number(missed)}, str(operation.words.only)]
+    if already:
+        sentence = ngettext("%(number)s was done already.", "%(number)s were done already.", already)
+        sentences.append(sentence % {"number": number(already)})
+    if refused:
+        sentence = ngettext("%(number)s could not be: %(reason)s.", "%(number)s could not be: %(reason)s.", refused)
+        sentences.append(sentence % {"number": number(refused), "reason": result.reason.rstrip(".")})
+    if left:
+        sentence = ngettext(
+            "%(number)s is left: confirm again to go on.", "%(number)s are left: confirm again to go on.", left
+        )
+        sentences.append(sentence % {"number": number(left)})
+    is_whole = not (missed or already or refused or left)
+    messages.add_message(request, messages.SUCCESS if is_whole else messages.WARNING, joined(*sentences))

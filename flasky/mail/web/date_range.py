@@ -1,4 +1,4 @@
-"""Stretches of time as they are in an address, and the way from a year to an hour and back."""
+"""Parse a stretch of time of a query string, and lead from a year to an hour and back."""
 
 from contextlib import suppress
 from dataclasses import dataclass
@@ -6,6 +6,9 @@ from datetime import datetime, timedelta
 from datetime import timezone as zones
 
 from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.functional import Promise
+from django.utils.translation import pgettext_lazy
 
 from flasky.mail.models import OutboxMessage
 
@@ -26,8 +29,8 @@ def parse_moment(text: str) -> datetime | None:
 class Step:
     """A kind of period; each lies in one of the kind before it."""
 
-    written: str
-    label: str  # what a person reads
+    written: str  # for the query string, so the same in every language
+    label: str | Promise  # the format of what a person reads
     longest: timedelta
 
     def start(self, moment: datetime) -> datetime:
@@ -38,14 +41,14 @@ class Step:
         return self.start(start + self.longest)
 
     def named(self, start: datetime) -> tuple[str, str]:
-        return f"{start:{self.written}}", f"{start:{self.label}}"
+        return f"{start:{self.written}}", date_format(start, str(self.label))
 
 
 STEPS = (
-    Step("%Y", "%Y", timedelta(days=366)),
-    Step("%Y-%m", "%b %Y", timedelta(days=31)),
-    Step("%Y-%m-%d", "%d %b", timedelta(days=1)),
-    Step("%Y-%m-%dT%H", "%H:00", timedelta(hours=1)),
+    Step("%Y", pgettext_lazy("date format", "Y"), timedelta(days=366)),
+    Step("%Y-%m", pgettext_lazy("date format", "M Y"), timedelta(days=31)),
+    Step("%Y-%m-%d", pgettext_lazy("date format", "d M"), timedelta(days=1)),
+    Step("%Y-%m-%dT%H", pgettext_lazy("date format", "H:00"), timedelta(hours=1)),
 )
 
 

@@ -1,19 +1,23 @@
-"""The development mailbox: every stored mail, to be looked at in the browser. Only with DEBUG."""
+"""Show every stored mail in the development mailbox. Only with DEBUG."""
 
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 from typing import Any
 
 from django.conf import settings
+from django.contrib import admin
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
-from django.urls import reverse
 from django.views.decorators.http import require_safe
 from django.views.decorators.vary import vary_on_cookie
 
 from flasky.mail.models import OutboxMessage
+from flasky.mail.web.downloads import attachment_response, eml_response
+from flasky.mail.web.links import mailbox_pages
 from flasky.mail.web.listing import charts_context, list_context
-from flasky.mail.web.message import attachment_response, eml_response, html_response, message_context
+from flasky.mail.web.message import message_context
+from flasky.mail.web.opening import sealed
+from flasky.mail.web.preview import html_response
 
 View = Callable[..., Any]
 
@@ -32,39 +36,43 @@ def debug_only(view: View) -> View:
 @vary_on_cookie
 @require_safe
 def mailbox(request: HttpRequest) -> HttpResponse:
-    return render(request, "mailbox/list.html", list_context(request, address))
+    url = mailbox_pages(request)
+    context = {**list_context(request, url), "templates_url": url("templates")}
+    return render(request, "flasky_mail/mailbox/list.html", context)
 
 
 @debug_only
 @require_safe
 def charts(request: HttpRequest) -> HttpResponse:
-    return render(request, "mailbox/charts.html", charts_context(request, address))
+    return render(request, "flasky_mail/mailbox/charts.html", charts_context(request, mailbox_pages(request)))
 
 
 @debug_only
 @require_safe
 def message(request: HttpRequest, pk: int) -> HttpResponse:
     stored = get_object_or_404(OutboxMessage, pk=pk)
-    return render(request, "mailbox/message.html", message_context(request, stored, address))
+    context = message_context(request, stored, mailbox_pages(request), admin.site, may_open=True)
+    return render(request, "flasky_mail/mailbox/message.html", context)
 
 
 @debug_only
 @require_safe
-def html(request: HttpRequest, pk: int) -> HttpResponse:
-    return html_response(request, get_object_or_404(OutboxMessage, pk=pk))
+def html(request: HttpRequest, pk: int, remote: bool) -> HttpResponse:
+    return _unless_sensitive(pk, partial(html_response, remote=remote))
 
 
 @debug_only
 @require_safe
 def eml(request: HttpRequest, pk: int) -> HttpResponse:
-    return eml_response(get_object_or_404(OutboxMessage, pk=pk))
+    return _unless_sensitive(pk, eml_response)
 
 
 @debug_only
 @require_safe
 def attachment(request: HttpRequest, pk: int, number: int) -> HttpResponse:
-    return attachment_response(get_object_or_404(OutboxMessage, pk=pk), number)
+    return _unless_sensitive(pk, partial(attachment_response, number=number))
 
 
-def address(name: str, *numbers: int) -> str:
-    return reverse(f"mailbox:{name}", args=numbers)
+def _unless_sensitive(pk: int, answer: Callable[[OutboxMessage], HttpResponse]) -> HttpResponse:
+    stored = get_object_or_404(OutboxMessage, pk=pk)
+    return sealed(stored) if stored.is_sensitive else answer(stored)

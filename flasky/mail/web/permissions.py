@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from django.contrib import admin
+from django.contrib.admin import AdminSite
 from django.contrib.auth import get_permission_codename
 from django.db.models import Model
 from django.http import HttpRequest
@@ -19,16 +19,21 @@ def may_act(request: HttpRequest) -> bool:
     return _has(request, "change", OutboxMessage)
 
 
-def may_view_other(request: HttpRequest, model: type[Model], instance: Model | None = None) -> bool:
+def may_open(request: HttpRequest) -> bool:
+    """Return whether the person may see what messages say, and not only that they exist."""
+    return may_view(request) and _has(request, "open", OutboxMessage)
+
+
+def may_view_other(request: HttpRequest, site: AdminSite, model: type[Model], instance: Model | None = None) -> bool:
     """Return whether the person may see this object of another model, or, without one, any of that model at all."""
-    if admin.site.is_registered(model):
-        pages: Any = admin.site.get_model_admin(model)
-        return _is_staff(request) and pages.has_view_or_change_permission(request, instance)
+    if site.is_registered(model):
+        pages: Any = site.get_model_admin(model)
+        return (
+            hasattr(request, "user")
+            and site.has_permission(request)
+            and pages.has_view_or_change_permission(request, instance)
+        )
     return _has(request, "view", model) or _has(request, "change", model)
-
-
-def _is_staff(request: HttpRequest) -> bool:
-    return hasattr(request, "user") and admin.site.has_permission(request)
 
 
 def _has(request: HttpRequest, action: str, model: type[Model]) -> bool:

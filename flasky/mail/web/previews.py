@@ -1,27 +1,29 @@
-"""The catalogue of mails: each kind with its samples, in HTML and text. Only with DEBUG; nothing is stored."""
+"""Show each kind of mail with its samples, in HTML and text. Only with DEBUG; nothing is stored."""
 
 from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.views.decorators.clickjacking import xframe_options_sameorigin
 from django.views.decorators.http import require_safe
 
 from flasky.mail.previews.kinds import TEXTS, USUAL, kinds, languages, sample_email
 from flasky.mail.previews.lint import problems
+from flasky.mail.web.links import mailbox_pages
 from flasky.mail.web.mailbox import debug_only
-from flasky.mail.web.message import ISOLATED
+from flasky.mail.web.preview import sandboxed
 
 
 @debug_only
 @require_safe
 def templates(request: HttpRequest) -> HttpResponse:
+    url = mailbox_pages(request)
     context = {
-        "mails": [{"kind": kind, "problems": len(problems(kind))} for kind in kinds()],
+        "mails": [{"kind": kind, "url": url("template", kind), "problems": len(problems(kind))} for kind in kinds()],
         "languages": languages().items(),
         "samples": list(TEXTS),
+        "list_url": url("list"),
     }
-    return render(request, "mailbox/templates.html", context)
+    return render(request, "flasky_mail/mailbox/templates.html", context)
 
 
 @debug_only
@@ -29,14 +31,19 @@ def templates(request: HttpRequest) -> HttpResponse:
 def template(request: HttpRequest, kind: str) -> HttpResponse:
     language = request.GET.get("language", next(iter(languages())))
     require_known(kind, language)
+    url = mailbox_pages(request)
     context = {
         "kind": kind,
         "language": language,
         "languages": languages().items(),
         "problems": problems(kind),
-        "previews": [preview(kind, language, sample) for sample in TEXTS],
+        "previews": [
+            preview(kind, language, sample) | {"frame_url": url("template_html", language, sample, kind)}
+            for sample in TEXTS
+        ],
+        "templates_url": url("templates"),
     }
-    return render(request, "mailbox/template.html", context)
+    return render(request, "flasky_mail/mailbox/template.html", context)
 
 
 def preview(kind: str, language: str, sample: str) -> dict[str, Any]:
@@ -48,11 +55,10 @@ def preview(kind: str, language: str, sample: str) -> dict[str, Any]:
 
 @debug_only
 @require_safe
-@xframe_options_sameorigin
 def html(request: HttpRequest, language: str, sample: str, kind: str) -> HttpResponse:
     require_known(kind, language, sample)
     [alternative] = sample_email(kind, language, sample).alternatives
-    return HttpResponse(alternative[0], headers={"Content-Security-Policy": ISOLATED})
+    return sandboxed(str(alternative[0]))
 
 
 def require_known(kind: str, language: str, sample: str = USUAL) -> None:

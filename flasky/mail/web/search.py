@@ -1,7 +1,7 @@
-"""Which messages a list shows: its tab, its filters, its search and its pages, all of them from the address.
+"""Find the messages of a list by its query string: its tab, its filters, its search and its pages.
 
 Every look stays quick with a million messages. What an index finds is looked up in all of them; for the rest (words,
-event, door) a window of the newest SPAN messages is read, for an address the newest TO_ADDRESS messages to it, and a
+kind, source) a window of the newest SPAN messages is read, for an address the newest TO_ADDRESS messages to it, and a
 link leads to the window before. No count goes beyond MOST_COUNTED.
 """
 
@@ -13,10 +13,13 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import urlencode
 
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
 
-from flasky.mail.models import FurtherRecipient, OutboxMessage, OutboxMessageQuerySet, Priority, State
+from flasky.mail.models import OutboxMessage, OutboxMessageQuerySet, Priority, ProviderStatus, State
+from flasky.mail.status.written import number
 from flasky.mail.web.date_range import Period, parse_moment
 from flasky.mail.wire.compose import envelope_address
 
@@ -40,6 +43,7 @@ NEWEST_FIRST = ("-created_at", "-pk")
 
 NUMBER = re.compile(r"#?(\d{1,18})")
 MESSAGE_ID = re.compile(r"<[^<>\s]+>")
+PROVIDER_ID = re.compile(r"(?=.*\d)[\w.:=+-]{8,255}|" + MESSAGE_ID.pattern)  # a word that no text has by chance
 REQUEST = re.compile(r"request:([\w.-]+)", re.ASCII)
 ADDRESS = re.compile(r"[^<>@\s]+@[^<>@\s]+\.[^<>@\s]+")
 NEVER_STORED = re.compile("[\0\ud800-\udfff]")  # the databases refuse to look for these
@@ -47,21 +51,21 @@ NEVER_STORED = re.compile("[\0\ud800-\udfff]")  # the databases refuse to look f
 
 @dataclass(frozen=True)
 class Tab:
-    name: str  # in the address
-    label: str
+    name: str  # in the query string
+    label: str | Promise
     choose: Callable[[OutboxMessageQuerySet], OutboxMessageQuerySet]
 
 
+def _tab_of(state: State) -> Tab:
+    return Tab(state.value, state.label, lambda messages: messages.filter(state=state))
+
+
 TABS = (
-    Tab("", "All", lambda messages: messages),
-    Tab("queued", "Queued", lambda messages: messages.filter(state=State.QUEUED)),
-    Tab("later", "Due later", lambda messages: messages.due_later()),
-    Tab("sending", "Sending", lambda messages: messages.filter(state=State.SENDING)),
-    Tab("sent", "Sent", lambda messages: messages.filter(state=State.SENT)),
-    Tab("failed", "Failed", lambda messages: messages.filter(state=State.FAILED)),
-    Tab("held", "Held", lambda messages: messages.filter(state=State.HELD)),
-    Tab("cancelled", "Cancelled", lambda messages: messages.filter(state=State.CANCELLED)),
-    Tab("duplicates", "Possible duplicates", lambda messages: messages.filter(possible_duplicate=True)),
+    Tab("", _("All"), lambda messages: messages),
+    _tab_of(State.QUEUED),
+    Tab("later", _("Due later"), lambda messages: messages.due_later()),
+    *(_tab_of(state) for state in State if state != State.QUEUED),
+    Tab("duplicates", _("Possible duplicates"), lambda messages: messages.filter(possible_duplicate=True)),
 )
 
 
@@ -72,8 +76,8 @@ class Listing:
         self.now = timezone.now()
         self.tab = next((tab for tab in TABS if tab.name == query.get("tab", "")), TABS[0])
         self.words = _text(query, "q")[:200].strip()
-        self.event = _text(query, "event")
-        self.door = _text(query, "door")
+        self.kind = _text(query, "kind")
+        self.source = _text(query, "source")
         self.cause = _text(query, "cause")
         self.period = Period.parse(query.get("time", ""), self.now)
         self.before = parse_moment(query.get("before", ""))
@@ -92,7 +96,7 @@ class Listing:
         # Not with the page: on SQLite it is behind the content, and most messages on most pages are finished.
         unfinished = [message.pk for message in self.page if not message.is_finished]
         special = OutboxMessage.objects.filter(pk__in=unfinished).exclude(priority=Priority.NORMAL)
-        return dict(special.values_list("pk", "priority"))
+        return {message.pk: message.get_priority_display() for message in special.only("priority")}
 
     @cached_property
     def number(self) -> int:
@@ -112,7 +116,7 @@ class Listing:
         """Return the keys of what matches in this window, which is read once; None if there are no windows."""
         if not self._has_windows:
             return None
-        if self._to_address is not None and not (self.tab.name or self.event or self.door or self.cause):
+        if self._to_address is not None and not (self.tab.name or self.kind or self.source or self.cause):
             return [key for _, key in self._to_address]
         return list(self.matching().order_by(*NEWEST_FIRST).values_list("pk", flat=True)[:SPAN])
 
@@ -129,13 +133,13 @@ class Listing:
         times = self._indexed().order_by("-created_at").values_list("created_at", flat=True)
         return times[SPAN - 1 : SPAN].first() if self._has_windows else None
 
-    def address(self, **changes: Any) -> str:
+    def query(self, **changes: Any) -> str:
         """Return the query string of this list with these changes; the page is the first again."""
         query = {
             "tab": self.tab.name,
             "q": self.words,
-            "event": self.event,
-            "door": self.door,
+            "kind": self.kind,
+            "source": self.source,
             "cause": self.cause,
             "time": self.period.text,
             "before": self.before.isoformat() if self.before else "",
@@ -144,19 +148,25 @@ class Listing:
 
     @property
     def is_narrowed(self) -> bool:
-        return bool(self.words or self.event or self.door or self.cause or self.period.text or self.before)
+        return bool(self.words or self.kind or self.source or self.cause or self.period.text or self.before)
 
     @property
     def _has_windows(self) -> bool:
         if self._to_address is not None:
             return True
-        return bool(self.words or self.event or self.door) and not self.cause and self._named is None
+        return bool(self.words or self.kind or self.source) and not self.cause and self._named is None
 
     def _indexed(self) -> OutboxMessageQuerySet:
-        """Return what the indexes find."""
-        chosen = self.tab.choose(OutboxMessage.objects.filter(self._in_time()))
-        if self.cause:
+        """Return the messages that match the filters with an index: tab, period, cause, what the words name."""
+        chosen = OutboxMessage.objects.filter(self._in_time())
+        if self.cause and self.tab.name:
+            # Each is looked at once more: otherwise SQLite may read the whole tab instead of what the cause has.
+            in_tab = self.tab.choose(OutboxMessage.objects.filter(pk=OuterRef("pk")))
+            chosen = chosen.filter(Exists(in_tab), cause=self.cause)
+        elif self.cause:
             chosen = chosen.filter(cause=self.cause)
+        else:
+            chosen = self.tab.choose(chosen)
         return chosen if self._named is None else chosen.filter(self._named)
 
     def _in_time(self) -> Q:
@@ -174,37 +184,37 @@ class Listing:
         """Return the condition for the messages that the words name; None if they are only words."""
         if number := NUMBER.fullmatch(self.words):
             return Q(pk=int(number[1]))
+        # The keys first: with a tab SQLite would read the whole tab instead.
+        keys: set[int] = set()
+        if PROVIDER_ID.fullmatch(self.words):
+            named = ProviderStatus.objects.filter(provider_id=self.words).order_by()
+            keys = set(named.values_list("message_id", flat=True)[:SPAN])
         if MESSAGE_ID.fullmatch(self.words):
             stored = OutboxMessage.objects.filter(message_id=self.words)
-            # The keys first: with a tab SQLite would read the whole tab instead.
-            return Q(pk__in=list(stored.values_list("pk", flat=True)[:SPAN]))
+            return Q(pk__in=[*keys, *stored.values_list("pk", flat=True)[:SPAN]])
+        if keys:
+            return Q(pk__in=list(keys))
         return None if self._to_address is None else Q(pk__in=[key for _, key in self._to_address])
 
     @cached_property
     def _to_address(self) -> list[tuple[datetime, int]] | None:
         """Return the times and keys of the newest messages to the address that the words are; None if they are none.
 
-        A Message-ID without its brackets looks the same. The keys are read first because no database finds the
-        messages of several indexes quickly by one query.
+        A Message-ID without its brackets looks the same.
         """
         if not ADDRESS.fullmatch(self.words):
             return None
-        address = _as_stored(self.words)
-        stored = OutboxMessage.objects.filter(self._in_time()).order_by("-created_at").values_list("created_at", "pk")
-        further = FurtherRecipient.objects.filter(self._in_time(), address=address)
-        newest = {
-            *stored.filter(first_recipient=address)[:TO_ADDRESS],
-            *further.order_by("-created_at").values_list("created_at", "message_id")[:TO_ADDRESS],
-            *stored.filter(message_id=f"<{self.words}>")[:TO_ADDRESS],
-        }
+        newest = OutboxMessage.objects.newest_to(_as_stored(self.words), TO_ADDRESS, self._in_time())
+        named = OutboxMessage.objects.filter(self._in_time(), message_id=f"<{self.words}>").order_by("-created_at")
+        newest.update(named.values_list("created_at", "pk")[:TO_ADDRESS])
         return sorted(newest, reverse=True)[:TO_ADDRESS]
 
     def _not_indexed(self) -> Q:
         condition = Q()
-        if self.event:
-            condition &= Q(event=self.event)
-        if self.door:
-            condition &= Q(door=self.door)
+        if self.kind:
+            condition &= Q(kind=self.kind)
+        if self.source:
+            condition &= Q(source=self.source)
         if request := REQUEST.fullmatch(self.words):
             condition &= Q(request_id=request[1])
         elif self._named is None:
@@ -214,17 +224,24 @@ class Listing:
 
 
 def tabs(listing: Listing) -> list[dict[str, Any]]:
-    """Return each tab with its address and how many messages it has, whatever the filters are."""
+    """Return each tab with its query string and how many messages it has, whatever the filters are."""
     return [
         {
             "label": tab.label,
             "name": tab.name,
             "is_current": tab is listing.tab,
-            "address": listing.address(tab=tab.name, before=""),
+            "query": listing.query(tab=tab.name, before=""),
             "count": limited(counted(tab.choose(OutboxMessage.objects.all()))),
         }
         for tab in TABS
     ]
+
+
+def newest_kinds_and_sources() -> tuple[set[str], set[str]]:
+    """Return those of the newest SPAN messages, which are those that one window can find."""
+    newest = OutboxMessage.objects.order_by(*NEWEST_FIRST).values_list("kind", "source")[:SPAN]
+    kinds, sources = zip(*newest, strict=True) if newest else ((), ())
+    return {*kinds} - {""}, {*sources} - {""}
 
 
 def counted(messages: OutboxMessageQuerySet) -> int:
@@ -232,7 +249,7 @@ def counted(messages: OutboxMessageQuerySet) -> int:
 
 
 def limited(count: int) -> str:
-    return f"{count:,}+" if count >= MOST_COUNTED else f"{count:,}"
+    return f"{number(count)}+" if count >= MOST_COUNTED else number(count)
 
 
 def _text(query: Mapping[str, str], name: str) -> str:

@@ -3,13 +3,18 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from flasky.mail.models import Action, Attempt, Door, OutboxMessage
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from flasky.mail.models import Action, Attempt, OutboxMessage, Source
+from flasky.mail.status.written import listed, number
 
 
 @dataclass
 class Entry:
     at: datetime
-    what: str
+    code: str
+    label: str
     reply: str = ""
     details: str = ""
     other: int | None = None  # the number of another message
@@ -19,26 +24,52 @@ def history(message: OutboxMessage) -> list[Entry]:
     """Return in the order of time: that it was stored, the attempts, and what people did."""
     happened = [from_attempt(attempt) for attempt in message.attempts.all()]
     happened += [from_action(action) for action in message.actions.all()]
-    stored = Entry(message.created_at, "stored", details=origin_of(message))
+    stored = Entry(message.created_at, "stored", _("stored"), details=origin_of(message))
     return [stored, *sorted(happened, key=lambda entry: entry.at)]
 
 
+FROM = {
+    Source.ADMIN.value: gettext_lazy("from the admin"),
+    Source.COMMAND.value: gettext_lazy("from manage.py sendtestemail"),
+    Source.UNKNOWN.value: gettext_lazy("from elsewhere"),
+}
+BY_PERSON = {
+    Source.ADMIN.value: gettext_lazy("from the admin, by %(person)s"),
+    Source.COMMAND.value: gettext_lazy("from manage.py sendtestemail, by %(person)s"),
+    Source.UNKNOWN.value: gettext_lazy("from elsewhere, by %(person)s"),
+}
+
+
 def origin_of(message: OutboxMessage) -> str:
-    """Return by which door the message came, and who came through it."""
-    door = "from elsewhere" if message.door == Door.OTHER else f"through {message.get_door_display()}"
-    return f"{door}, by {message.person}" if message.person else door
+    """Return where the message came from, and who caused it there."""
+    values = {"route": message.source, "person": message.actor}
+    if message.actor:
+        return str(BY_PERSON.get(message.source) or _("from %(route)s, by %(person)s")) % values
+    return str(FROM.get(message.source) or _("from %(route)s")) % values
+
+
+def label_of(source: str) -> str:
+    return str(Source(source).label) if source in Source.values else source
 
 
 def from_attempt(attempt: Attempt) -> Entry:
     details = []
     if attempt.server:  # a holder who died has left no more than its name
-        secured = "encrypted" if attempt.secured else "not encrypted"
-        logged_in = "logged in" if attempt.logged_in else "no login"
-        details.append(f"{attempt.seconds:.2f} s, {attempt.server} ({secured}, {logged_in})")
+        values = {"seconds": number(attempt.seconds, 2), "server": attempt.server}
+        details.append(SECURITY[attempt.secured, attempt.logged_in] % values)
     if attempt.worker:
-        details.append(f"by {attempt.worker}")
-    return Entry(attempt.started_at, attempt.outcome, attempt.reply, ", ".join(details))
+        details.append(_("by %(worker)s") % {"worker": attempt.worker})
+    return Entry(attempt.started_at, attempt.outcome, attempt.get_outcome_display(), attempt.reply, listed(details))
+
+
+SECURITY = {  # encrypted, logged in
+    (True, True): gettext_lazy("%(seconds)s s, %(server)s (encrypted, logged in)"),
+    (True, False): gettext_lazy("%(seconds)s s, %(server)s (encrypted, no login)"),
+    (False, True): gettext_lazy("%(seconds)s s, %(server)s (not encrypted, logged in)"),
+    (False, False): gettext_lazy("%(seconds)s s, %(server)s (not encrypted, no login)"),
+}
 
 
 def from_action(action: Action) -> Entry:
-    return Entry(action.at, action.get_verb_display(), details=f"by {action.person or 'somebody'}", other=action.other)
+    by = _("by %(person)s") % {"person": action.actor or _("somebody")}
+    return Entry(action.at, action.verb, action.get_verb_display(), details=by, other=action.other)

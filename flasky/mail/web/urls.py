@@ -1,3 +1,5 @@
+"""Map the URLs of the development mailbox to its views."""
+
 from django.urls import path
 
 from flasky.mail.web import mailbox, previews
@@ -7,7 +9,8 @@ urlpatterns = [
     path("", mailbox.mailbox, name="list"),
     path("charts/", mailbox.charts, name="charts"),
     path("<int:pk>/", mailbox.message, name="message"),
-    path("<int:pk>/html/", mailbox.html, name="html"),
+    path("<int:pk>/html/", mailbox.html, {"remote": False}, name="html"),
+    path("<int:pk>/html-with-remote/", mailbox.html, {"remote": True}, name="remote"),
     path("<int:pk>/eml/", mailbox.eml, name="eml"),
     path("<int:pk>/attachment/<int:number>/", mailbox.attachment, name="attachment"),
     path("templates/", previews.templates, name="templates"),

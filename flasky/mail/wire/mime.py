@@ -14,10 +14,10 @@ from functools import cached_property
 from mimetypes import guess_extension
 from typing import Any, TypeVar
 
-from flasky.mail.wire.headers import WIRE_POLICY
+from flasky.mail.wire.headers import WIRE_POLICY, unfolded
 from flasky.mail.wire.rebuild import other_parts
 
-SHOWN = 200_000  # characters of a text, of the headers or of a source on a page
+MOST_SHOWN = 200_000  # characters of a text, of the headers or of a source on a page
 MAX_BOUNDARIES = 10_000  # lines that may begin a part: each part takes a kilobyte of memory
 MAX_COMPARISONS = 20_000_000  # of a line with the boundary of a multipart that it is in
 MAX_NAME = 100  # characters
@@ -30,10 +30,10 @@ ENCODED_WORDS = re.compile(rf"{ENCODED_WORD}(?:\s{{1,99}}{ENCODED_WORD})*", re.I
 BOUNDARY = re.compile(rb"[\r\n]--")
 IMAGE_TYPE = re.compile(r"image/[\w.+-]{1,60}", re.ASCII)
 
-Result = TypeVar("Result")
+Read = TypeVar("Read")
 
 
-def best_of(*readings: Callable[[], Result]) -> Result:
+def best_of(*readings: Callable[[], Read]) -> Read:
     """Return what the first reading returns that does not fail; the last one must not.
 
     The standard library's parser raises errors of many kinds for malformed mails.
@@ -78,7 +78,7 @@ class Parts:
     @cached_property
     def headers(self) -> list[tuple[str, str]]:
         """As far as a page shows them."""
-        shown, room = [], SHOWN
+        shown, room = [], MOST_SHOWN
         for name, raw in self.parsed.raw_items():
             if room <= 0:
                 break
@@ -88,7 +88,7 @@ class Parts:
 
     @property
     def headers_are_cut(self) -> bool:
-        return sum(len(name) + len(raw) for name, raw in self.parsed.raw_items()) > SHOWN
+        return sum(len(name) + len(raw) for name, raw in self.parsed.raw_items()) > MOST_SHOWN
 
     @cached_property
     def text(self) -> str:
@@ -104,7 +104,7 @@ class Parts:
 
     @property
     def source(self) -> str:
-        return self.content[:SHOWN].decode(errors="replace")
+        return self.content[:MOST_SHOWN].decode(errors="replace")
 
     @cached_property
     def attachments(self) -> list["Attachment"]:
@@ -136,10 +136,6 @@ def parsed_whole(content: bytes) -> Any:
 
 def parsed_headers(content: bytes) -> Any:
     return BytesHeaderParser(Mail, policy=WIRE_POLICY).parsebytes(content)
-
-
-def unfolded(raw: str) -> str:
-    return re.sub(r"[\r\n]+", "", raw)
 
 
 def decoded(raw: str) -> str:

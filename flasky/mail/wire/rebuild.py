@@ -1,55 +1,123 @@
-"""Make an email of its wire form, for transports that take emails instead of bytes."""
+"""Make an email of a stored mail, for transports that take emails instead of bytes."""
 
 from collections.abc import Iterator
 from email import message_from_bytes, policy
 from email.message import EmailMessage as ParsedEmail
-from email.message import MIMEPart
+from email.message import Message, MIMEPart
+from email.parser import BytesHeaderParser
 from email.policy import compat32
+from email.utils import parseaddr
 from typing import Any
 
 from django.core.mail import EmailMessage, EmailMultiAlternatives
 
-from flasky.mail.compat import attachable
-from flasky.mail.wire.compose import StoredMessage
+from flasky.mail.compat import HAS_MODERN_PARTS, attachable
+from flasky.mail.wire.compose import envelope_address
+from flasky.mail.wire.given import ATTRIBUTES, MADE, OF_PARTS, fill, is_awkward
+from flasky.mail.wire.headers import unfolded, wide_address
+from flasky.mail.wire.options import restored
+
+OURS = ("Message-ID", "Date")  # headers that each mail has, whether somebody has given them or not
 
 
 class StoredEmail(EmailMultiAlternatives):
-    """An email made from its wire form, for transports that take emails instead of bytes."""
+    """An email made from a stored mail, for transports that take emails instead of bytes."""
 
     content: bytes
+    given_headers: list[str]  # of `OURS`
 
-    def message(self, *, policy: Any = compat32) -> Any:
+    def message(self, *, policy: Any = policy.default) -> Any:
         """Return what was stored, unchanged, not built anew from the attributes."""
-        return message_from_bytes(self.content, StoredMessage, policy=compat32.clone(linesep=policy.linesep))
+        lines = self.content.replace(b"\r\n", b"\n")
+        if HAS_MODERN_PARTS:
+            return message_from_bytes(lines, ModernStoredMessage, policy=policy)
+        return message_from_bytes(lines, StoredMessage, policy=compat32)
+
+
+class StoredMessage(Message):
+    """What a backend of Django 5.2 writes out, which names the ends of lines."""
+
+    def as_bytes(self, unixfrom: bool = False, policy: Any = None, linesep: str = "\n") -> bytes:
+        return super().as_bytes(unixfrom, (policy or self.policy).clone(linesep=linesep))
+
+    def as_string(self, unixfrom: bool = False, maxheaderlen: int = 0, policy: Any = None, linesep: str = "\n") -> str:
+        return self.as_bytes(unixfrom, policy, linesep).decode(errors="surrogateescape")
+
+
+class ModernStoredMessage(ParsedEmail):
+    """What a backend of Django 6 writes out, by a policy that must not fold the headers anew."""
+
+    def as_bytes(self, unixfrom: bool = False, policy: Any = None) -> bytes:
+        given: Any = policy or self.policy
+        return super().as_bytes(
+            unixfrom, given.clone(refold_source="none") if hasattr(given, "refold_source") else given
+        )
 
 
 def rebuild(
-    content: bytes, envelope_sender: str, recipients: list[str], provider_options: dict[str, Any]
+    content: bytes,
+    envelope_sender: str,
+    recipients: list[str],
+    provider_options: dict[str, Any],
+    as_given: dict[str, Any] | None = None,
 ) -> StoredEmail:
-    """Return the email with this wire form, addressed to `recipients` only."""
-    parsed = parse(content)
-    email = StoredEmail(
-        subject=header(parsed, "Subject"),
-        body=text_body(parsed),
-        from_email=header(parsed, "From") or envelope_sender,
-        to=addressed(parsed, "To", recipients),
-        cc=addressed(parsed, "Cc", recipients),
-        reply_to=[formatted for formatted, _ in header_addresses(parsed, "Reply-To")],
-        headers=other_headers(parsed),
-    )
-    listed = {bare for name in ("To", "Cc") for _, bare in header_addresses(parsed, name)}
-    email.bcc = [address for address in recipients if address not in listed]
-    email.content = content
-    if html := html_body(parsed):
+    """Return the email that was stored, addressed to `recipients` only."""
+    email = StoredEmail()
+    email.content = content = bytes(content)  # a database may lend a view of its own
+    description = as_given or {}
+    if len(description) < len(ATTRIBUTES):
+        read_bytes(email, envelope_sender)
+    fill(email, description, content)
+    for name, value in provider_options.items():
+        setattr(email, name, restored(value))
+    address(email, recipients)
+    add_our_headers(email)
+    return email
+
+
+def address(email: EmailMessage, recipients: list[str]) -> None:
+    """Leave only `recipients` in the email, and those in Bcc that it does not name."""
+    named = set()
+    for field in ("to", "cc", "bcc"):
+        bare = [(each, bare_address(each, email.encoding)) for each in getattr(email, field) if each]
+        setattr(email, field, [each for each, address in bare if address in recipients])
+        named |= {address for _, address in bare}
+    email.bcc += [address for address in recipients if address not in named]
+
+
+def bare_address(address: str, encoding: Any) -> str:
+    try:
+        return envelope_address(address, encoding)
+    except ValueError:  # a header may name what is no address
+        return wide_address(parseaddr(address)[1])
+
+
+def add_our_headers(email: StoredEmail) -> None:
+    stored = BytesHeaderParser(policy=compat32).parsebytes(email.content)
+    given = {name.lower(): name for name in email.extra_headers}
+    email.given_headers = [given[name.lower()] for name in OURS if name.lower() in given]
+    ours = {name: unfolded(stored[name]) for name in OURS if name.lower() not in given and name in stored}
+    email.extra_headers = email.extra_headers | ours
+
+
+def read_bytes(email: StoredEmail, envelope_sender: str) -> None:
+    """Give the email what its bytes say."""
+    parsed = parse(email.content)
+    email.subject = header(parsed, "Subject")
+    email.from_email = header(parsed, "From") or envelope_sender
+    for field, name in (("to", "To"), ("cc", "Cc"), ("reply_to", "Reply-To")):
+        setattr(email, field, header_addresses(parsed, name))
+    email.extra_headers = other_headers(parsed)
+    email.body = text_body(parsed)
+    if parsed.get_content_type() == "text/html":
+        email.body, email.content_subtype = html_body(parsed), "html"
+    elif html := html_body(parsed):
         email.attach_alternative(html, "text/html")
     for part, is_alternative in other_parts(parsed):
         if is_alternative:
             email.attach_alternative(text_of(part), part["Content-Type"])
         else:
             attach(email, part)
-    for name, value in provider_options.items():
-        setattr(email, name, value)
-    return email
 
 
 def parse(content: bytes | memoryview) -> ParsedEmail:
@@ -57,7 +125,13 @@ def parse(content: bytes | memoryview) -> ParsedEmail:
 
 
 def header(parsed: ParsedEmail, name: str) -> str:
-    return str(parsed[name] or "")
+    return next((readable(parsed, *item) for item in parsed.raw_items() if item[0].lower() == name.lower()), "")
+
+
+def readable(parsed: ParsedEmail, name: str, raw: str) -> str:
+    """Return a header as it was written, and decoded where that was not possible as it is."""
+    is_as_it_is = raw.isascii() and raw.isprintable() and "=?" not in raw
+    return raw if is_as_it_is else str(parsed.policy.header_fetch_parse(name, raw))
 
 
 def text_body(parsed: ParsedEmail) -> str:
@@ -77,20 +151,20 @@ def text_of(part: MIMEPart) -> str:
     return part.get_content().replace("\r\n", "\n")
 
 
-def header_addresses(parsed: ParsedEmail, name: str) -> list[tuple[str, str]]:
-    """Return (as written, bare) for each address of the header."""
-    addresses = parsed[name].addresses if parsed[name] else ()
-    return [(str(address), address.addr_spec) for address in addresses]
-
-
-def addressed(parsed: ParsedEmail, name: str, recipients: list[str]) -> list[str]:
-    return [formatted for formatted, bare in header_addresses(parsed, name) if bare in recipients]
+def header_addresses(parsed: ParsedEmail, name: str) -> list[str]:
+    written = header(parsed, name).split(", ")
+    if not any(map(is_awkward, written)) and " ".join(written).isascii():
+        return written
+    return [str(address) for address in parsed[name].addresses] if parsed[name] else []
 
 
 def other_headers(parsed: ParsedEmail) -> dict[str, str]:
-    """Return the headers that an email has no attribute for."""
-    known = {"subject", "from", "to", "cc", "reply-to", "mime-version", "content-type", "content-transfer-encoding"}
-    return {name: str(value) for name, value in parsed.items() if name.lower() not in known}
+    """Return the headers that somebody has given and an email has no attribute for."""
+    return {
+        name: readable(parsed, name, raw)
+        for name, raw in parsed.raw_items()
+        if name.lower() not in MADE and not name.lower().startswith(OF_PARTS)
+    }
 
 
 def other_parts(parsed: ParsedEmail) -> Iterator[tuple[MIMEPart, bool]]:

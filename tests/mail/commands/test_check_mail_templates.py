@@ -49,7 +49,7 @@ def test_every_problem_of_every_mail_is_a_line_and_it_fails(check, write):
         "mail/half.txt is missing",
         "mail/news.txt uses the undefined variable nam",
         "mail/news.html has an image without alt",
-        'mail/news.html has the relative address "/c"',
+        'mail/news.html has the relative URL "/c"',
         "mail/news.html has 102,056 bytes of HTML",
     ]
     for line, beginning in zip(printed.splitlines(), beginnings, strict=True):

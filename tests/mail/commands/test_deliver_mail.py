@@ -16,8 +16,8 @@ from django.core.management import CommandError, call_command
 from django.db import connections
 from django.utils import timezone
 
-from flasky.mail.management.commands import deliver_mail
-from flasky.mail.models import OutboxMessage, RelayTrouble, State
+from flasky.mail.delivery import drain
+from flasky.mail.models import OutboxMessage, RelayOutage, State
 from tests.conftest import wait_until
 from tests.databases import new_database
 from tests.shell import run_in_shell
@@ -92,7 +92,7 @@ def test_what_is_due_is_delivered_and_counted(relay, output):
 
 
 def test_nothing_to_do_is_a_success(settings, output):
-    settings.MAIL_TRANSPORT, settings.MAIL_PORT = settings.TRANSPORTS["smtp"], 1
+    settings.MAIL_TRANSPORT, settings.MAIL_PORT = "smtp", 1
     call_command("deliver_mail")
     assert output() == "0 sent, 0 to be tried again, 0 failed; 0 waiting.\n"
 
@@ -164,7 +164,7 @@ def test_what_is_meant_for_later_waits_and_is_no_error(relay, output):
 
 
 def test_a_relay_that_is_away_is_an_error(settings, output):
-    settings.MAIL_TRANSPORT, settings.MAIL_PORT = settings.TRANSPORTS["smtp"], 1
+    settings.MAIL_TRANSPORT, settings.MAIL_PORT = "smtp", 1
     store()
     with pytest.raises(CommandError, match=r"connection refused.* Nothing is lost: the mail waits in the outbox\.$"):
         call_command("deliver_mail")
@@ -182,18 +182,18 @@ def test_what_was_sent_before_the_relay_went_away_is_counted(relay, settings, ou
     assert output() == "1 sent, 0 to be tried again, 0 failed; 2 waiting.\n"
 
 
-def test_a_delivery_ends_the_relays_trouble(relay, settings):
+def test_a_delivery_ends_the_relays_outage(relay, settings):
     server = f"{settings.MAIL_SERVER}:{settings.MAIL_PORT}"
-    RelayTrouble.objects.note(server, "It was away.", timezone.now())
+    RelayOutage.objects.note(server, "It was away.", timezone.now())
     call_command("deliver_mail")
-    assert RelayTrouble.objects.exists()
+    assert RelayOutage.objects.exists()
     store()
     call_command("deliver_mail")
-    assert not RelayTrouble.objects.exists()
+    assert not RelayOutage.objects.exists()
 
 
 def test_a_terminal_has_a_progress_bar_and_no_line_for_each_mail(relay, monkeypatch, caplog):
-    monkeypatch.setattr(deliver_mail, "LOOK_INTERVAL", 0.01)
+    monkeypatch.setattr(drain, "LOOK_INTERVAL", 0.01)
     caplog.set_level(logging.INFO)
     terminal = Terminal()
     relay.gate.clear()
@@ -270,7 +270,7 @@ def test_waiting_is_over_when_the_thread_fails(relay, monkeypatch):
     def fail(stop):
         raise RuntimeError("broken")
 
-    monkeypatch.setattr(deliver_mail, "deliver_due", fail)
+    monkeypatch.setattr(drain, "deliver_due", fail)
     store()
     with pytest.raises(RuntimeError, match="broken"):
         call_command("deliver_mail")

@@ -43,6 +43,13 @@ def test_bodies_go_after_14_days_and_rows_with_their_history_after_90(output):
     assert output() == "1 messages and the bodies of 1 others removed.\n"
 
 
+def test_what_is_kept_beside_a_body_goes_with_it():
+    store(15)
+    OutboxMessage.objects.update(as_given={"subject": "Grüße"})
+    call_command("prune_mail")
+    assert OutboxMessage.objects.get().as_given is None
+
+
 def test_both_clocks_can_be_set():
     young, middle = store(2), store(4)
     store(6)

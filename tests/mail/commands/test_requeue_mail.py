@@ -5,10 +5,12 @@ from datetime import timedelta
 import pytest
 from django.core.mail import EmailMessage
 from django.core.management import CommandError, call_command
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from flasky.mail.management.commands import requeue_mail
-from flasky.mail.models import FINISHED, OutboxMessage, State
+from flasky.mail.models import OutboxMessage, State
 
 pytestmark = pytest.mark.django_db
 
@@ -23,7 +25,7 @@ def store(state=State.FAILED, *recipients, age=timedelta(0), pruned=False):
     email.send()
     message = email.outbox_message
     message.state, message.created_at = state, message.created_at - age
-    message.finished_at = timezone.now() if state in FINISHED else None
+    message.finished_at = timezone.now() if state in State.finished() else None
     if pruned:
         message.content = b""
     message.save()
@@ -99,6 +101,28 @@ def test_a_recipient_is_found_among_several_and_only_as_a_whole(typed):
     store(State.FAILED, "notbob@example.com")
     call_command("requeue_mail", "--to", typed)
     assert queued() == {found}
+
+
+def test_a_recipient_is_looked_up_and_not_searched_in_every_message():
+    with CaptureQueriesContext(connection) as queries:
+        call_command("requeue_mail", "--to", "bob@example.com")
+    [chosen] = [query["sql"] for query in queries if "SELECT" in query["sql"]]
+    assert "recipients" not in chosen
+    if connection.vendor == "sqlite":
+        plan = OutboxMessage.objects.to("bob@example.com").explain()
+        assert "flasky_mail_recipient" in plan
+        assert "flasky_mail_further_recipient" in plan
+        assert "SCAN" not in plan
+
+
+@pytest.mark.django_db(transaction=True)
+def test_whoever_delivers_is_woken(settings):
+    message = store()
+    settings.MAIL_DISPATCHER = "flasky.mail.dispatchers.inline"  # it delivers at once when it is woken
+    call_command("requeue_mail", "--dry-run")
+    assert OutboxMessage.objects.get(pk=message.pk).state == State.FAILED
+    call_command("requeue_mail")
+    assert OutboxMessage.objects.get(pk=message.pk).state == State.SENT
 
 
 @pytest.mark.parametrize(

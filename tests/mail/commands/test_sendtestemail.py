@@ -9,11 +9,12 @@ import pytest
 from django.core import mail
 from django.core.management import CommandError, call_command
 
+from flasky.mail.checks import OUTBOX
+from flasky.mail.compat import HAS_MAILERS
 from flasky.mail.dispatchers import threads
 from flasky.mail.management.commands import sendtestemail
 from flasky.mail.models import OutboxMessage, State
 from flasky.mail.storing.origin import origin
-from flasky.mail.transports import smtp
 from tests.conftest import use_relay
 from tests.databases import empty_database
 from tests.scripted_relay import ScriptedRelay
@@ -57,7 +58,6 @@ def test_a_server_that_forbids_mails_behind_each_other_shows_itself(settings, ou
         assert len(relay.accepted) == 2
     assert "Again     ann@example.com: accepted" in output()
     assert "Each mail is said alone from now on" in caplog.text
-    smtp._heard_one_by_one.clear()
 
 
 def test_a_refused_first_mail_is_not_followed_by_a_second(relay):
@@ -98,7 +98,11 @@ def test_another_template_is_sent_with_made_up_content(relay):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ([], "Nobody to send to"),
+        (
+            [],
+            "You must specify some email recipients, or pass the --managers or --admins options after setting FLASKY",
+        ),
+        (["ann@example.com", "--using", "none"], "There is no mailer 'none' for --using"),
         (["nobody"], "'nobody' is not a mail address"),
         (["ann@example.com", "--template", "mail/none"], "There is no template mail/none"),
     ],
@@ -140,10 +144,48 @@ def test_a_silent_server_names_the_setting(settings, smtp_server):
 
 
 def test_another_transport_needs_no_server(settings, output):
-    settings.MAIL_TRANSPORT = settings.TRANSPORTS["locmem"]
+    settings.MAIL_TRANSPORT = "locmem"
     call_command("sendtestemail", "ann@example.com")
     assert mail.outbox[0].to == ["ann@example.com"]
     assert "Server    django.core.mail.backends.locmem.EmailBackend" in output()
+
+
+@pytest.fixture
+def mailers(settings):
+    if not HAS_MAILERS:
+        pytest.skip("this Django has no MAILERS")
+    locmem = {"BACKEND": "django.core.mail.backends.locmem.EmailBackend"}
+    settings.MAILERS = {"default": {"BACKEND": OUTBOX}, "bulk": locmem}
+
+
+def test_another_alias_is_tried_past_the_outbox(relay, mailers, output):
+    call_command("sendtestemail", "ann@example.com", using="bulk")
+    assert [each.to for each in mail.outbox] == [["ann@example.com"]]
+    shown = output()
+    assert 'Server    MAILERS["bulk"]' in shown
+    assert "To        ann@example.com: accepted" in shown
+    assert relay.mails == []
+
+
+def test_the_alias_of_the_outbox_is_tried_with_what_is_behind_it(relay, mailers):
+    call_command("sendtestemail", "ann@example.com", using="default")
+    assert len(relay.mails) == 2
+    assert not OutboxMessage.objects.exists()
+
+
+def test_what_is_wrong_with_another_alias_is_said_of_its_own_settings(settings, mailers):
+    with socket.create_server(("127.0.0.1", 0)) as nobody:
+        port = nobody.getsockname()[1]
+    smtp = "django.core.mail.backends.smtp.EmailBackend"
+    settings.MAILERS = {**settings.MAILERS, "smtp": {"BACKEND": smtp, "OPTIONS": {"host": "127.0.0.1", "port": port}}}
+    settings.MAIL_SERVER = "another.example.com"
+    with pytest.raises(CommandError, match=rf'port {port} .*MAILERS\["smtp"\]\["OPTIONS"\]\["host"\]'):
+        call_command("sendtestemail", "ann@example.com", using="smtp")
+
+
+def test_another_alias_cannot_be_queued(relay, mailers):
+    with pytest.raises(CommandError, match=r'--queue goes through the outbox, and MAILERS\["bulk"\] past it'):
+        call_command("sendtestemail", "ann@example.com", "--queue", using="bulk")
 
 
 def test_queue_goes_through_the_outbox_and_waits_for_whoever_delivers(relay, settings, output):
@@ -157,14 +199,14 @@ def test_queue_goes_through_the_outbox_and_waits_for_whoever_delivers(relay, set
     assert OutboxMessage.objects.get().state == State.SENT
 
 
-def test_queue_notes_the_door_and_the_operator(relay, settings, monkeypatch):
+def test_queue_notes_the_source_and_the_operator(relay, settings, monkeypatch):
     settings.MAIL_DISPATCHER = "flasky.mail.dispatchers.inline"
     monkeypatch.setenv("LOGNAME", "ann")
     call_command("sendtestemail", "bob@example.com", "--queue")
     message = OutboxMessage.objects.get()
-    assert (message.event, message.cause) == ("mail/test", "")
-    assert (message.door, message.person) == ("sendtestemail", "ann")
-    assert origin() == {"door": "other", "person": "", "request_id": ""}
+    assert (message.kind, message.cause) == ("mail/flasky_mail/test", "")
+    assert (message.source, message.actor) == ("sendtestemail", "ann")
+    assert origin() == {"source": "", "actor": "", "request_id": ""}
 
 
 def test_queue_says_when_nobody_delivers(monkeypatch):

@@ -15,7 +15,7 @@ from django.db import (
 
 from flasky.mail.db.connections import drop_connection
 from flasky.mail.db.outages import is_outage, what_is_wrong
-from flasky.mail.models import Deliverer
+from flasky.mail.models import Process
 from tests.actors import store
 from tests.databases import ONLY_READS
 
@@ -34,7 +34,7 @@ def executing(sql, *values):
 
 def test_a_database_that_only_reads_is_an_outage_and_is_called_so():
     executing(ONLY_READS[connection.vendor])()
-    error = raised_by(lambda: Deliverer.objects.create(name="host 1", threads=1))
+    error = raised_by(lambda: Process.objects.create(name="host 1", threads=1))
     drop_connection()
     assert is_outage(error)
     assert "read-only" in what_is_wrong(error)
@@ -54,21 +54,21 @@ def test_a_full_disk_is_an_outage_and_is_called_so():
 
 def test_a_table_that_is_being_put_back_is_an_outage():
     assert is_outage(raised_by(executing("SELECT * FROM a_table_that_is_not_there")))
-    assert is_outage(raised_by(executing("SELECT a_column_that_is_not_there FROM mail_deliverer")))
+    assert is_outage(raised_by(executing("SELECT a_column_that_is_not_there FROM flasky_mail_process")))
 
 
 def with_a_lone_surrogate():
-    Deliverer.objects.create(name="\ud800", threads=1)
+    Process.objects.create(name="\ud800", threads=1)
 
 
 def with_a_huge_number():
     store()
-    executing("UPDATE mail_outboxmessage SET attempt_count = %s", 2**70)()
+    executing("UPDATE flasky_mail_outboxmessage SET attempt_count = %s", 2**70)()
 
 
 def twice():
     for _ in range(2):
-        Deliverer.objects.bulk_create([Deliverer(name="host 1", threads=1)])
+        Process.objects.bulk_create([Process(name="host 1", threads=1)])
 
 
 @pytest.mark.parametrize("action", [with_a_lone_surrogate, with_a_huge_number, twice, executing("no SQL at all")])
@@ -150,7 +150,7 @@ def test_a_number_of_mariadb_counts_and_no_class(kind, number, expected):
         (OperationalError, "disk I/O error", True),
         (OperationalError, "database is locked", True),
         (OperationalError, "unable to open database file", True),
-        (OperationalError, "no such table: mail_attempt", True),
+        (OperationalError, "no such table: flasky_mail_attempt", True),
         (DatabaseError, "database disk image is malformed", True),  # a good copy may be put back
         (ProgrammingError, "Cannot operate on a closed database.", True),
         (InterfaceError, "connection already closed", True),

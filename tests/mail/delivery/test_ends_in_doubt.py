@@ -107,7 +107,7 @@ def test_dead_holders_and_silent_relays_count_together(settings, clock):
             deliver_until(message, clock, seconds=clock.seconds())
             OutboxMessage.objects.claim(1)
             OutboxMessage.objects.update(lease_expires_at=clock.now - timedelta(days=1))
-            OutboxMessage.objects.release_expired()
+            OutboxMessage.objects.take_over_expired()
             message.refresh_from_db()
         deliver_until(message, clock, seconds=clock.seconds())
     assert message.state == State.HELD
@@ -119,7 +119,7 @@ def test_a_person_who_releases_it_allows_as_many_copies_again(settings, clock):
         use_relay(settings, relay)
         message = store(clock)
         deliver_until(message, clock, seconds=5 * 86400)
-        OutboxMessage.objects.let_go(by="Ann")
+        OutboxMessage.objects.release(by="Ann")
         message.refresh_from_db()
         assert (message.state, message.unknown_ends) == (State.QUEUED, 0)
         assert deliver_until(message, clock, seconds=clock.seconds() + 5 * 86400) == 5

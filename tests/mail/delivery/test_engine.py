@@ -87,7 +87,7 @@ def test_a_refusal_for_now_is_tried_again_later_and_then_sent(relay):
     assert not OutboxMessage.objects.due().exists()
     make_due(message)
     assert after_delivery(message).state == State.SENT
-    assert [attempt.outcome for attempt in message.attempts.all()] == ["refused for now", "accepted"]
+    assert [attempt.outcome for attempt in message.attempts.all()] == ["postponed", "accepted"]
 
 
 def test_only_the_recipients_that_were_refused_for_now_are_tried_again(relay):
@@ -195,8 +195,8 @@ def test_one_message_that_cannot_be_handled_does_not_stop_the_others(relay, capl
     broken.refresh_from_db()
     fine.refresh_from_db()
     assert fine.state == State.SENT
-    assert (broken.state, broken.attempt_count) == (State.QUEUED, 1)
-    assert "could not be handed over" in caplog.text
+    assert (broken.state, broken.attempt_count) == (State.FAILED, 1)
+    assert "takes no address outside ASCII" in caplog.text
 
 
 def test_a_claim_that_was_taken_over_meanwhile_is_only_noted_in_the_history(relay, caplog):
@@ -283,7 +283,7 @@ def test_each_attempt_has_its_number_in_the_log(relay, log):
         make_due(message)
         after_delivery(message)
     lines = [(fields["attempt"], fields["state"], fields["outcome"]) for fields in log()]
-    assert lines == [(1, "queued", "refused for now"), (2, "failed", "refused")]
+    assert lines == [(1, "queued", "postponed"), (2, "failed", "refused")]
 
 
 def test_an_outcome_is_one_line_whatever_the_relay_says(relay, caplog):
@@ -351,7 +351,7 @@ def claim_three(relay):
 
 def marks_after_the_lease():
     OutboxMessage.objects.filter(state=State.SENDING).update(lease_expires_at=timezone_now() - timedelta(seconds=1))
-    OutboxMessage.objects.release_expired()
+    OutboxMessage.objects.take_over_expired()
     return list(OutboxMessage.objects.order_by("pk").values_list("state", "possible_duplicate"))
 
 
@@ -411,18 +411,18 @@ def test_threads_share_what_is_due(relay, settings):
     settings.MAIL_WORKERS = 4
     for _ in range(8):
         store()
-    assert engine._share(pace=0.001) == (2, [Priority.NORMAL])
-    assert engine._share(pace=0.5) == (2, [Priority.NORMAL])
-    assert engine._share(pace=30) == (1, [Priority.NORMAL])
+    assert engine._batch_size(pace=0.001) == (2, [Priority.NORMAL])
+    assert engine._batch_size(pace=0.5) == (2, [Priority.NORMAL])
+    assert engine._batch_size(pace=30) == (1, [Priority.NORMAL])
     OutboxMessage.objects.all().delete()
-    assert engine._share(pace=0.001) == (0, [])
+    assert engine._batch_size(pace=0.001) == (0, [])
 
 
 def test_threads_share_what_is_most_urgent(settings):
     settings.MAIL_WORKERS = 4
     for priority in ["normal"] * 8 + ["urgent"] * 5 + ["bulk"]:
         store(priority=priority)
-    assert engine._share(pace=0.001) == (2, [Priority.URGENT, Priority.NORMAL, Priority.BULK])
+    assert engine._batch_size(pace=0.001) == (2, [Priority.URGENT, Priority.NORMAL, Priority.BULK])
 
 
 def test_the_urgent_overtakes_what_was_stored_before_it(relay, settings):
@@ -436,5 +436,5 @@ def test_the_urgent_overtakes_what_was_stored_before_it(relay, settings):
 def test_what_was_taken_by_somebody_else_meanwhile_does_not_keep_the_rest_waiting(relay, monkeypatch):
     """The other has the only urgent message; this one must not end before the normal ones are delivered."""
     store()
-    monkeypatch.setattr(engine, "_share", lambda pace: (1, [Priority.URGENT, Priority.NORMAL]))
+    monkeypatch.setattr(engine, "_batch_size", lambda pace: (1, [Priority.URGENT, Priority.NORMAL]))
     assert deliver_due() == {State.SENT: 1}

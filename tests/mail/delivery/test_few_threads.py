@@ -19,7 +19,7 @@ from flasky.mail.delivery.worker import Worker
 from flasky.mail.dispatchers import threads
 from flasky.mail.models import OutboxMessage, State
 from flasky.mail.runtime import deadline
-from flasky.mail.runtime.heartbeat import Keeper
+from flasky.mail.runtime.heartbeat import Heartbeat
 from tests.conftest import running, wait_until
 from tests.databases import new_database
 from tests.scripted_relay import ScriptedRelay
@@ -197,9 +197,9 @@ def test_a_worker_at_its_limit_of_threads_delivers_when_it_may_have_more():
 
 
 def test_a_claim_whose_lease_nobody_could_renew_is_given_back_unsent(relay, no_thread, monkeypatch):
-    monkeypatch.setattr(claims, "_claims", Keeper("claim", OutboxMessage.objects.renew, lambda: 0.01))
+    monkeypatch.setattr(claims, "_heartbeat", Heartbeat("claim", OutboxMessage.objects.renew, lambda: 0.01))
     store()
-    no_thread("claim-keeper")
+    no_thread("claim-heartbeat")
     with pytest.raises(RuntimeError):
         engine.deliver_due()
     assert OutboxMessage.objects.due().get().attempt_count == 0
@@ -210,13 +210,13 @@ def test_a_claim_whose_lease_nobody_could_renew_is_given_back_unsent(relay, no_t
 
 def test_leases_are_renewed_again_after_no_thread_could_be_started_for_a_moment(no_thread):
     renewed = []
-    keeper = Keeper("test", renewed.append, lambda: 0.01)
-    no_thread("test-keeper")
+    heartbeat = Heartbeat("test", renewed.append, lambda: 0.01)
+    no_thread("test-heartbeat")
     with pytest.raises(RuntimeError):
-        keeper.hold("first")
-    keeper.hold("second")
+        heartbeat.add("first")
+    heartbeat.add("second")
     wait_until(lambda: renewed)
-    keeper.let_go("second")
+    heartbeat.discard("second")
     assert renewed[0] == {"second"}
 
 
@@ -229,13 +229,13 @@ def test_leases_are_renewed_again_after_the_thread_that_renewed_them_died(monkey
             raise failures.pop()
         return 0.01
 
-    keeper = Keeper("test", renewed.append, pause)
-    keeper.hold("first")
-    wait_until(lambda: not keeper._thread.is_alive())
-    keeper.hold("second")
+    heartbeat = Heartbeat("test", renewed.append, pause)
+    heartbeat.add("first")
+    wait_until(lambda: not heartbeat._thread.is_alive())
+    heartbeat.add("second")
     wait_until(lambda: renewed)
-    keeper.let_go("first")
-    keeper.let_go("second")
+    heartbeat.discard("first")
+    heartbeat.discard("second")
 
 
 def test_readyz_says_that_no_thread_could_be_started_and_is_not_silent_for_ever(client, no_thread):
@@ -253,4 +253,4 @@ def test_a_look_that_fails_to_close_its_connection_answers_all_the_same(monkeypa
         raise RuntimeError("it cannot be closed")
 
     monkeypatch.setattr(deadline.connections, "close_all", fail)
-    assert deadline.Look(lambda: 42).answer() == 42
+    assert deadline.SingleFlight(lambda: 42).answer() == 42

@@ -1,4 +1,4 @@
-"""A deliverer that gives signs of life and delivers nothing is noticed; one that waits in order is not."""
+"""A process that gives signs of life and delivers nothing is noticed; one that waits in order is not."""
 
 import threading
 from datetime import timedelta
@@ -14,8 +14,9 @@ from flasky.mail.delivery import progress as progress_module
 from flasky.mail.delivery import worker as worker_module
 from flasky.mail.delivery.progress import Progress
 from flasky.mail.delivery.worker import Worker
-from flasky.mail.models import Deliverer, RelayTrouble, Seat, this_process
-from flasky.mail.status.overview import vitals
+from flasky.mail.models import ConnectionSlot, Process, RelayOutage
+from flasky.mail.runtime.identity import this_process
+from flasky.mail.status.overview import overview
 from tests.conftest import running, use_relay, wait_until
 from tests.smtp_server import SmtpServer
 
@@ -34,13 +35,13 @@ def quick(settings, monkeypatch):
 @pytest.fixture
 def signs(monkeypatch):
     """Return the seconds for which the worker was stuck at each sign of life."""
-    given, sign = [], Deliverer.objects.sign
+    given, beat = [], Process.objects.heartbeat
 
     def note(name, threads, stuck_for=0):
-        sign(name, threads, stuck_for)
+        beat(name, threads, stuck_for)
         given.append(stuck_for)
 
-    monkeypatch.setattr(Deliverer.objects, "sign", note)
+    monkeypatch.setattr(Process.objects, "heartbeat", note)
     return given
 
 
@@ -61,9 +62,9 @@ def test_a_worker_whose_threads_hang_is_noticed_until_they_go_on(quick, monkeypa
     monkeypatch.setattr(worker_module, "deliver_due", hang)
     store(4)
     with running(Worker()):
-        wait_until(Deliverer.objects.stuck().exists)
+        wait_until(Process.objects.stuck().exists)
         go_on.set()
-        wait_until(lambda: not Deliverer.objects.stuck().exists())
+        wait_until(lambda: not Process.objects.stuck().exists())
 
 
 def test_a_worker_whose_threads_always_fail_is_noticed(quick, monkeypatch):
@@ -74,7 +75,7 @@ def test_a_worker_whose_threads_always_fail_is_noticed(quick, monkeypatch):
     monkeypatch.setattr(worker_module, "deliver_due", fail)
     store()
     with running(Worker()):
-        wait_until(Deliverer.objects.stuck().exists)
+        wait_until(Process.objects.stuck().exists)
 
 
 def test_a_worker_that_can_start_no_thread_is_noticed(quick, monkeypatch):
@@ -88,7 +89,7 @@ def test_a_worker_that_can_start_no_thread_is_noticed(quick, monkeypatch):
     monkeypatch.setattr(threading.Thread, "start", start_no_other)
     store()
     with running(Worker()):
-        wait_until(Deliverer.objects.stuck().exists)
+        wait_until(Process.objects.stuck().exists)
 
 
 def test_a_worker_that_counts_threads_as_busy_that_are_not_is_noticed(quick):
@@ -96,7 +97,7 @@ def test_a_worker_that_counts_threads_as_busy_that_are_not_is_noticed(quick):
     worker = Worker()
     worker._busy = worker._threads
     with running(worker):
-        wait_until(Deliverer.objects.stuck().exists)
+        wait_until(Process.objects.stuck().exists)
 
 
 # Who is not
@@ -118,7 +119,7 @@ def test_a_worker_that_waits_for_its_turn_is_not(quick, signs, relay, settings):
 
 def test_a_worker_that_waits_for_a_connection_that_others_have_is_not(quick, signs, relay, settings):
     settings.MAIL_MAX_CONNECTIONS = 1
-    assert Seat.objects.take(f"127.0.0.1:{relay.port}", 1, "0" * 32, "another")
+    assert ConnectionSlot.objects.take(f"127.0.0.1:{relay.port}", 1, "0" * 32, "another")
     store()
     with running(Worker()):
         wait_until(lambda: len(signs) > SIGNS)
@@ -132,7 +133,7 @@ def test_a_worker_whose_relay_is_away_is_not(quick, signs, settings):
     store()
     with running(Worker()):
         wait_until(lambda: len(signs) > SIGNS)
-        assert RelayTrouble.objects.exists()
+        assert RelayOutage.objects.exists()
     assert not any(signs)
 
 
@@ -185,7 +186,7 @@ def test_a_thread_that_has_failed_and_then_waits_in_order_gets_on(clock, setting
 @pytest.fixture
 def stuck():
     def sign(name):
-        Deliverer.objects.sign(name, 4, 400)
+        Process.objects.heartbeat(name, 4, 400)
 
     return sign
 
@@ -218,21 +219,21 @@ def test_the_check_names_the_process_that_is_stuck(stuck):
 
 def test_the_strip_names_the_process_that_is_stuck(stuck):
     stuck("<host> 12")
-    html = render_to_string("outbox/strip.html", {"vitals": vitals()})
-    assert '<p class="vitals-notice">&lt;host&gt; 12 gives signs of life and has mail to deliver, but' in html
+    html = render_to_string("flasky_mail/web/strip.html", {"overview": overview()})
+    assert '<p class="overview-notice">&lt;host&gt; 12 gives signs of life and has mail to deliver, but' in html
     assert "Restart it, and look at its log." in html
 
 
 def test_nobody_is_called_stuck_while_the_relay_is_away(client, stuck):
     stuck(this_process())
-    RelayTrouble.objects.note("mail.test:25", "away", timezone.now() + timedelta(seconds=30))
+    RelayOutage.objects.note("mail.test:25", "away", timezone.now() + timedelta(seconds=30))
     assert client.get("/readyz").status_code == 200
     assert check_delivery(databases=["default"]) == []
-    assert vitals().stuck == []
+    assert overview().stuck == []
 
 
 def test_one_that_is_silent_is_called_so_and_not_stuck(stuck, settings):
     stuck("host 12")
     settings.MAIL_SWEEP_INTERVAL = -1
-    assert not Deliverer.objects.stuck().exists()
-    assert Deliverer.objects.silent().exists()
+    assert not Process.objects.stuck().exists()
+    assert Process.objects.alive_and_missing() == ([], [Process.objects.get()])

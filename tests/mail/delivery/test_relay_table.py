@@ -70,6 +70,13 @@ TABLE = [
     ({"DATA": "421 4.3.2 Shutting down | drop"}, WAITS, 0),
     ({"DATA": "silence"}, LATER, 0),
     ({"DATA": "drop"}, LATER, 0),
+    # The account may not send for a while.
+    ({"MAIL": "454 Throttling failure: Daily message quota exceeded"}, WAITS, 0),
+    ({"RCPT": "550 5.4.5 Daily user sending quota exceeded"}, WAITS, 0),
+    ({"DATA": "552 5.4.5 Daily sending quota exceeded"}, WAITS, 0),
+    ({"CONTENT": "550 5.4.5 Daily user sending quota exceeded"}, WAITS, 0),
+    ({"CONTENT": "554 5.2.0 STOREDRV.Submission.Exception:SubmissionQuotaExceededException"}, WAITS, 0),
+    ({"CONTENT": "550 5.1.90 Your message can't be sent because you've reached your daily limit"}, WAITS, 0),
     # It has the content.
     ({"CONTENT": "451 4.3.0 Not now"}, LATER, 0),
     ({"CONTENT": "554 5.7.1 Spam"}, FAILED, 0),

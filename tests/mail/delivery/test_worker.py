@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from flasky.mail.delivery import worker as worker_module
 from flasky.mail.delivery.worker import Worker
-from flasky.mail.models import Deliverer, OutboxMessage, RelayTrouble, State
+from flasky.mail.models import OutboxMessage, Process, RelayOutage, State
 from flasky.mail.transports import new_transport
 from tests.conftest import running, use_relay, wait_until
 from tests.smtp_server import SmtpServer
@@ -63,10 +63,10 @@ def test_after_an_outage_those_who_have_kept_a_reply_come_before_those_who_would
     OutboxMessage.objects.update(lease_expires_at=claimed.created_at)
     monkeypatch.setattr(worker_module.time, "monotonic", lambda: now[0])
     worker = Worker()
-    worker._note_outage(OperationalError("it is away"))
+    worker._note_database_outage(OperationalError("it is away"))
     for seconds, state in ((4, State.SENDING), (1, State.QUEUED)):
         now[0] += seconds
-        worker._tidy([(State.SENDING, claimed.next_attempt_at)])
+        worker._maintain([(State.SENDING, claimed.next_attempt_at)])
         assert message.wait(0) == state
     worker.stop()
 
@@ -79,7 +79,7 @@ def test_a_sign_of_life_that_cannot_be_written_keeps_no_mail_from_leaving(relay,
         signs.append(arguments)
         raise DatabaseError("no such column")
 
-    monkeypatch.setattr(Deliverer.objects, "sign", fail)
+    monkeypatch.setattr(Process.objects, "heartbeat", fail)
     with running(Worker()):
         assert store().wait(20) == State.SENT
         wait_until(lambda: len(signs) > 3)
@@ -188,22 +188,22 @@ def test_a_server_that_ends_all_connections_costs_nothing(relay):
     assert len(relay.mails) == 2
 
 
-def test_the_relays_trouble_can_be_seen_while_it_lasts(settings, monkeypatch):
+def test_the_relays_outage_can_be_seen_while_it_lasts(settings, monkeypatch):
     monkeypatch.setattr(worker_module, "FIRST_PAUSE", 0.05)
     with SmtpServer() as gone:
         use_relay(settings, gone)
     message = store()
     with running(Worker()):
-        wait_until(RelayTrouble.objects.exists)
-        assert "connection refused" in RelayTrouble.objects.get().reason
+        wait_until(RelayOutage.objects.exists)
+        assert "connection refused" in RelayOutage.objects.get().reason
         with SmtpServer(port=gone.port_was) as back:
             assert message.wait(20) == State.SENT
-            wait_until(lambda: not RelayTrouble.objects.exists())
+            wait_until(lambda: not RelayOutage.objects.exists())
             assert len(back.mails) == 1
 
 
-def test_a_trouble_that_cannot_be_cleared_ends_no_delivery_and_is_cleared_later():
-    RelayTrouble.objects.note(new_transport().server.name, "down", timezone.now())
+def test_an_outage_that_cannot_be_cleared_ends_no_delivery_and_is_cleared_later():
+    RelayOutage.objects.note(new_transport().server.name, "down", timezone.now())
     worker = Worker()
 
     def away(*arguments):
@@ -211,9 +211,9 @@ def test_a_trouble_that_cannot_be_cleared_ends_no_delivery_and_is_cleared_later(
 
     with connection.execute_wrapper(away):
         worker._note_recovery()
-    assert RelayTrouble.objects.exists()
+    assert RelayOutage.objects.exists()
     worker._note_recovery()
-    assert not RelayTrouble.objects.exists()
+    assert not RelayOutage.objects.exists()
     worker.stop()
 
 
@@ -233,7 +233,7 @@ def test_a_relay_that_is_down_is_probed_until_it_is_back(settings, monkeypatch, 
         use_relay(settings, gone)
     message = store()
     with running(Worker()) as worker:
-        wait_until(lambda: "connection refused" in worker._trouble)
+        wait_until(lambda: "connection refused" in worker._outage)
         assert message.wait(0) == State.QUEUED
         with SmtpServer() as back:
             settings.MAIL_PORT = back.port
@@ -246,7 +246,7 @@ def test_a_relay_that_is_down_is_probed_until_it_is_back(settings, monkeypatch, 
 def test_while_the_relay_is_down_one_thread_probes(settings, smtp_server):
     use_relay(settings, smtp_server)
     worker = Worker()
-    worker._trouble, worker._probe_at = "down", 0.0
+    worker._outage, worker._probe_at = "down", 0.0
     assert worker._free_threads() == 1
     worker._busy = 1
     assert worker._free_threads() == 0
@@ -258,10 +258,36 @@ def test_pauses_between_probes_grow_up_to_a_minute():
     pauses = []
     for _ in range(9):
         worker._probe_at = 0.0
-        worker._note_trouble("down")
+        worker._note_relay_outage("down")
         pauses.append(worker._pause)
     assert pauses == [1, 2, 4, 8, 16, 32, 60, 60, 60]
     worker.stop()
+
+
+def test_pauses_grow_up_to_an_hour_while_the_account_may_not_send():
+    worker = Worker()
+    pauses = []
+    for _ in range(8):
+        worker._probe_at = 0.0
+        worker._note_relay_outage("its quota is used up", is_about_account=True)
+        pauses.append(worker._pause)
+    assert pauses == [60, 120, 240, 480, 960, 1920, 3600, 3600]
+    worker.stop()
+
+
+def test_a_quota_that_is_used_up_fails_no_mail_and_can_be_seen_while_it_lasts(relay, settings, monkeypatch, caplog):
+    monkeypatch.setattr(worker_module, "FIRST_PAUSE_OF_ACCOUNT", 0.05)
+    settings.MAIL_PASSWORD = "hunter2"
+    relay.replies["DATA"] = ["550-5.4.5 Daily user sending limit exceeded.\r\n550 5.4.5 - gsmtp"] * 3
+    message = store()
+    with running(Worker()):
+        wait_until(RelayOutage.objects.exists)
+        reason = RelayOutage.objects.get().reason
+        assert message.wait(20) == State.SENT
+    assert "The account of MAIL_USERNAME has sent as much as its quota allows" in reason
+    assert reason in caplog.text
+    assert "hunter2" not in caplog.text
+    assert message.attempt_count == 1
 
 
 def test_after_the_first_mail_that_gets_through_all_threads_go_on(relay, settings):
@@ -271,7 +297,7 @@ def test_after_the_first_mail_that_gets_through_all_threads_go_on(relay, setting
     for _ in range(40):
         store()
     worker = Worker()
-    worker._trouble = "down"
+    worker._outage = "down"
     with running(worker):
         relay.wait_until_in_data(1)
         relay.gate.set()
@@ -282,19 +308,19 @@ def test_after_the_first_mail_that_gets_through_all_threads_go_on(relay, setting
         relay.wait_for(40)
 
 
-def test_threads_that_meet_the_same_trouble_do_not_prolong_the_pause():
+def test_threads_that_meet_the_same_outage_do_not_prolong_the_pause():
     worker = Worker()
     for _ in range(4):
-        worker._note_trouble("down")
+        worker._note_relay_outage("down")
     assert worker._pause == 1
     worker.stop()
 
 
-def test_after_a_trouble_that_another_process_saw_the_end_of_it_does_not_look_all_the_time():
+def test_after_an_outage_that_another_process_saw_the_end_of_it_does_not_look_all_the_time():
     """Nothing is due any more, so there is nothing to probe with."""
     worker = Worker()
-    worker._tidy([])
-    worker._trouble, worker._probe_at = "down", time.monotonic() - 5
+    worker._maintain([])
+    worker._outage, worker._probe_at = "down", time.monotonic() - 5
     assert worker._seconds_to_next_sweep(None) > 1
     worker.stop()
 
@@ -355,14 +381,14 @@ def test_the_threads_keep_no_database_connection_for_themselves(relay):
 
 
 def lent_connections():
-    figures = connection.pool.get_stats()
-    return figures["pool_size"] - figures["pool_available"]
+    stats = connection.pool.get_stats()
+    return stats["pool_size"] - stats["pool_available"]
 
 
 def test_a_relay_that_refuses_one_connection_and_serves_the_others_is_not_knocked_at_with_each_acceptance(monkeypatch):
     worker, now = Worker(), [100.0]
     monkeypatch.setattr(worker_module.time, "monotonic", lambda: now[0])
-    worker._trouble_noted = False
+    worker._outage_noted = False
     worker._is_news("421 Too many connections")
     worker._note_recovery()
     assert worker._free_threads() == 0
@@ -381,15 +407,15 @@ def test_an_idle_worker_looks_with_one_query(django_assert_num_queries):
 
 
 def test_a_sign_of_life_costs_one_query(django_assert_num_queries):
-    Deliverer.objects.sign("host 12", 4)
+    Process.objects.heartbeat("host 12", 4)
     with django_assert_num_queries(1):
-        Deliverer.objects.sign("host 12", 4)
-    assert Deliverer.objects.alive().get().threads == 4
+        Process.objects.heartbeat("host 12", 4)
+    assert Process.objects.alive().get().threads == 4
 
 
 def test_a_worker_that_has_no_free_thread_does_not_look(django_assert_num_queries):
     worker = Worker()
-    worker._tidy([])
+    worker._maintain([])
     worker._busy = worker._threads
     with django_assert_num_queries(0):
         worker._sweep()
@@ -400,5 +426,5 @@ def test_the_look_is_answered_by_the_index_in_its_own_order():
     if connection.vendor != "sqlite":
         pytest.skip("with few rows the others read the table")
     plan = OutboxMessage.objects.unfinished().values_list("state", "next_attempt_at")[:5].explain()
-    assert "USING COVERING INDEX outbox_due" in plan
+    assert "USING COVERING INDEX flasky_mail_due" in plan
     assert "TEMP B-TREE" not in plan

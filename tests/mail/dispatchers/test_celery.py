@@ -13,7 +13,7 @@ from django.conf import settings
 from django.core.mail import EmailMessage
 
 from flasky.mail import dispatchers
-from flasky.mail.models import Deliverer, OutboxMessage, State
+from flasky.mail.models import OutboxMessage, Process, State
 from tests.actors import on_this_database, succeed
 from tests.celery_worker import COMMAND, broker_url, celery_worker
 from tests.conftest import wait_until
@@ -58,6 +58,10 @@ def broker_that(settings):
         dispatchers.stop()
 
 
+def task():
+    return celery.app.tasks[celery.TASK]
+
+
 def send():
     email = EmailMessage("Hi", "Hello", "ann@example.com", ["b@example.com"])
     email.send()
@@ -74,7 +78,7 @@ def test_a_worker_is_woken_and_delivers(environment, relay, pool):
 
 def test_wake_ups_do_not_disturb_the_threads_at_work(environment, relay, monkeypatch):
     """Celery's own help for Django closed the pool of PostgreSQL's connections after each task."""
-    monkeypatch.setattr(celery, "BREATH", 0)
+    monkeypatch.setattr(celery, "BETWEEN_WAKES", 0)
     with celery_worker(environment) as worker:
         messages = [send() for _ in range(60)]
         assert {message.wait(30) for message in messages} == {State.SENT}
@@ -99,7 +103,7 @@ def test_a_worker_that_is_stopped_finishes_the_mail_on_the_wire(environment, rel
         relay.gate.set()
         assert worker.process.wait(60) == 0
     assert message.wait(0) == State.SENT
-    assert not Deliverer.objects.exists()  # it has said goodbye
+    assert not Process.objects.exists()  # it has said goodbye
 
 
 def test_a_worker_does_not_start_with_wrong_settings(environment):
@@ -127,8 +131,8 @@ def test_a_wake_up_goes_into_the_projects_own_queue(broker):
 
 def test_a_burst_needs_few_wake_ups(broker, monkeypatch):
     published = []
-    monkeypatch.setattr(celery.deliver, "apply_async", lambda **options: published.append(options))
-    monkeypatch.setattr(celery, "BREATH", 60)
+    monkeypatch.setattr(task(), "apply_async", lambda **options: published.append(options))
+    monkeypatch.setattr(celery, "BETWEEN_WAKES", 60)
     for _ in range(100):
         dispatchers.wake()
     wait_until(lambda: published)
@@ -146,7 +150,7 @@ def tries(settings, monkeypatch):
         noted.append(options)
         raise OSError("away")
 
-    monkeypatch.setattr(celery.deliver, "apply_async", fail)
+    monkeypatch.setattr(task(), "apply_async", fail)
     yield noted
     dispatchers.stop()
 
@@ -159,7 +163,7 @@ def test_a_wake_up_lets_the_request_answer_first(tries, monkeypatch):
 
 
 def test_a_broker_that_is_away_is_left_alone_for_a_while(tries, monkeypatch):
-    monkeypatch.setattr(celery, "BREATH", 0)
+    monkeypatch.setattr(celery, "BETWEEN_WAKES", 0)
     monkeypatch.setattr(celery, "PAUSE", 60)
     dispatchers.wake()
     wait_until(celery._publisher._published.is_set)
@@ -176,7 +180,7 @@ def test_a_broker_that_refuses_is_asked_once_at_each_try(settings, monkeypatch):
     monkeypatch.setattr("kombu.utils.functional.sleep", pauses.append)
     dispatchers.wake()
     wait_until(celery._publisher._published.is_set)
-    assert celery._publisher._trouble
+    assert celery._publisher._error
     assert pauses == []
     dispatchers.stop()
 
@@ -217,20 +221,20 @@ def test_a_broker_that_hangs_up_is_connected_to_anew(broker, caplog):
     wait_until(celery._publisher._published.is_set)
     send()
     wait_until(celery._publisher._published.is_set)
-    assert celery._publisher._trouble == ""
+    assert celery._publisher._error == ""
 
 
 def test_a_kept_connection_that_has_ended_costs_no_wake_up(broker, monkeypatch):
     send()
     wait_until(celery._publisher._published.is_set)
-    kept, publish, published = celery._publisher._connection, celery.deliver.apply_async, []
+    kept, publish, published = celery._publisher._connection, task().apply_async, []
 
     def hang_up(connection, **options):
         if connection is kept:
             raise ConnectionResetError
         published.append(publish(connection=connection, **options))
 
-    monkeypatch.setattr(celery.deliver, "apply_async", hang_up)
+    monkeypatch.setattr(task(), "apply_async", hang_up)
     send()
     wait_until(celery._publisher._published.is_set)
     assert len(published) == 1
@@ -240,6 +244,19 @@ def test_a_server_that_publishes_does_not_deliver(broker, relay):
     dispatchers.serve()
     assert send().wait(0) == State.QUEUED
     assert not any(thread.name.startswith("mail_") for thread in threading.enumerate())
+
+
+def test_the_settings_are_read_when_celery_needs_them_and_not_at_import():
+    script = """
+import django
+django.setup()
+from django.conf import settings
+from flasky.mail.dispatchers.celery import app
+settings.CELERY_BROKER_URL, settings.CELERY_TASK_DEFAULT_QUEUE = "redis://broker.test:6379/1", "later"
+assert (app.conf.broker_url, app.conf.task_default_queue) == ("redis://broker.test:6379/1", "later")
+assert app.connection_for_read().hostname == "broker.test"
+"""
+    succeed(script)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
@@ -265,7 +282,7 @@ raise SystemExit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 def test_a_command_that_ends_at_once_still_wakes_a_worker(environment, settings):
     settings.MAIL_DISPATCHER = "flasky.mail.dispatchers.none"
     with celery_worker(environment):
-        wait_until(lambda: Deliverer.objects.exists())
+        wait_until(lambda: Process.objects.exists())
         script = "from django.core.mail import send_mail; send_mail('Hi', 'Hello', None, ['b@example.com'])"
         command = [sys.executable, "manage.py", "shell", "-c", script]
         subprocess.run(command, env={**os.environ, **environment}, check=True, timeout=60, capture_output=True)

@@ -4,18 +4,24 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from contextlib import contextmanager
+from importlib import import_module
 
 import pytest
+from django.core.checks import run_checks
 from django.core.mail import EmailMessage
 from django.db import transaction
+from django.test.utils import _TestState
 
 from flasky.mail import dispatchers
 from flasky.mail.dispatchers import inline, threads
 from flasky.mail.models import OutboxMessage, State
+from flasky.mail.status.alerts import somebody_delivers
 from flasky.mail.transports import TransportUnavailable
 from tests.actors import claim, expire, on_this_database, succeed
 from tests.celery_worker import broker_url, celery_worker
+from tests.docs.pages import blocks
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -64,7 +70,9 @@ def worker_command(environment):
 
 
 @pytest.fixture
-def threaded(settings):
+def threaded(settings, monkeypatch):
+    """A server, which no test environment is set up for."""
+    monkeypatch.delattr(_TestState, "saved_data")
     settings.MAIL_DISPATCHER = "flasky.mail.dispatchers.threads"
     yield
     threads.stop()
@@ -90,7 +98,7 @@ def test_a_mail_that_was_rolled_back_is_not(relay, delivery):
 
 @pytest.fixture
 def no_relay(settings):
-    settings.MAIL_TRANSPORT, settings.MAIL_PORT = settings.TRANSPORTS["smtp"], 1
+    settings.MAIL_TRANSPORT, settings.MAIL_PORT = "smtp", 1
 
 
 def test_a_relay_that_is_down_does_not_reach_the_sender(no_relay, delivery, caplog):
@@ -181,6 +189,25 @@ def test_every_dispatcher_can_be_stopped_twice(dispatcher):
     dispatchers.stop()
 
 
+def test_a_script_that_delivers_inline_hangs_up_at_its_end(smtp_server):
+    script = """
+import django
+django.setup()
+from django.core.mail import send_mail
+send_mail("Hi", "Hello", "ann@example.com", ["bob@example.com"])
+"""
+    of_the_relay = {"MAIL_TRANSPORT": "smtp", "MAIL_SERVER": "127.0.0.1", "MAIL_PORT": str(smtp_server.port)}
+    finished = subprocess.run(
+        [sys.executable, "-W", "always::ResourceWarning", "-c", script],
+        env={**os.environ, **on_this_database(), "MAIL_DISPATCHER": "inline", **of_the_relay},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (finished.returncode, "ResourceWarning" in finished.stderr) == (0, False)
+    assert len(smtp_server.mails) == 1
+
+
 def test_no_signal_handler_is_installed(threaded):
     """In a gunicorn worker it would turn a request in flight into a 500."""
     before = signal.getsignal(signal.SIGTERM)
@@ -213,3 +240,43 @@ def test_the_wait_is_over_when_nothing_is_left(relay, delivery):
     for message in [send() for _ in range(10)]:
         assert message.wait(20) == State.SENT
     assert not OutboxMessage.objects.exclude(state=State.SENT).exists()
+
+
+def test_a_projects_tests_start_no_threads_with_their_requests(client, settings):
+    settings.MAIL_DISPATCHER = "flasky.mail.dispatchers.threads"
+    client.get("/")
+    assert "mail-timer" not in [thread.name for thread in threading.enumerate()]
+
+
+# One of somebody's own
+
+
+@pytest.fixture
+def documented(settings, tmp_path, monkeypatch):
+    """Use the dispatcher that docs/settings.md has as its example."""
+    [example] = [block.text for block in blocks("python") if block.page == "docs/settings.md"]
+    (tmp_path / "shop_waker.py").write_text(example, "utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    settings.MAIL_DISPATCHER, settings.WAKE_FILE = "shop_waker", str(tmp_path / "wake")
+    yield tmp_path / "wake"
+    sys.modules.pop("shop_waker")
+    dispatchers._module.cache_clear()
+
+
+def test_the_documented_dispatcher_wakes_and_checks_its_setting(documented, settings):
+    EmailMessage("Hi", "Hello", "ann@example.com", ["b@example.com"]).send()
+    assert documented.exists()
+    assert not dispatchers.delivers_inline()
+    assert not [message for message in run_checks(databases=[]) if message.id == "shop.E001"]
+    del settings.WAKE_FILE
+    assert [message for message in run_checks(databases=[]) if message.id == "shop.E001"]
+
+
+def test_a_dispatcher_says_itself_that_it_delivers_inline(settings, documented, monkeypatch):
+    monkeypatch.setattr(import_module("shop_waker"), "DELIVERS_INLINE", True, raising=False)
+    assert somebody_delivers()
+
+
+def test_a_dispatcher_that_cannot_be_imported_delivers_nothing(settings):
+    settings.MAIL_DISPATCHER = "not.there"
+    assert not dispatchers.delivers_inline()

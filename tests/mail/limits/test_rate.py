@@ -10,10 +10,11 @@ from django.db.models.functions import Now
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flasky.mail.conf import conf
 from flasky.mail.db import connections
 from flasky.mail.delivery import deliver_due
 from flasky.mail.limits import rate
-from flasky.mail.limits.rate import AHEAD, LATE, Moments, plan, reserve
+from flasky.mail.limits.rate import AHEAD, LATE, Permits, plan, reserve
 from flasky.mail.models import OutboxMessage, Relay, State
 from tests.actors import run_at_once, start_python
 from tests.conftest import use_relay
@@ -43,11 +44,11 @@ def test_the_first_moment_is_now_or_when_the_others_are_used_up(ago, first):
 
 
 class Deliverers:
-    """Several who reserve and use moments in any order; each of them can be held up for any time."""
+    """Several who reserve and use permits in any order; each of them can be held up for any time."""
 
     def __init__(self, count, per_second):
         self.rate, self.now, self.free_at = per_second, 0.0, NOW
-        self.moments = [None] * count
+        self.permits = [None] * count
         self.left_at = []
 
     def monotonic(self):
@@ -58,17 +59,17 @@ class Deliverers:
 
     def act(self, who, count, idle):
         self.now += idle
-        moments = self.moments[who]
-        if moments is None:
+        permits = self.permits[who]
+        if permits is None:
             now = NOW + timedelta(seconds=self.now)
             first, end = plan(self.free_at, now, count, self.rate)
             if first <= AHEAD:
-                self.moments[who] = Moments(SERVER, count, 1 / self.rate, end, self.now + first)
+                self.permits[who] = Permits(count, SERVER, 1 / self.rate, end, self.now + first)
                 self.free_at = end
-        elif moments.wait(go_on):
+        elif permits.wait(go_on):
             self.left_at.append(self.now)
         else:
-            self.moments[who] = None
+            self.permits[who] = None
 
 
 @given(
@@ -110,9 +111,9 @@ def limited(settings, transactional_db):
 
 def test_without_a_limit_there_is_no_row_and_no_query(django_assert_num_queries, db):
     with django_assert_num_queries(0):
-        moments = reserve(SERVER, 50, go_on)
-    assert moments.count == 50
-    assert all(moments.wait(go_on) for _ in range(100))
+        permits = reserve(SERVER, 50, go_on)
+    assert permits.count == 50
+    assert all(permits.wait(go_on) for _ in range(100))
 
 
 @pytest.mark.parametrize(("per_second", "count"), [(0.5, 1), (1, 1), (10, 10), (1000, 50)])
@@ -130,11 +131,11 @@ def test_a_reservation_moves_what_is_free_for_the_others(limited):
 
 
 def test_what_was_not_used_is_given_back(limited):
-    moments = reserve(SERVER, 5, go_on)
+    permits = reserve(SERVER, 5, go_on)
     end, _ = Relay.objects.free_at(SERVER)
-    moments.give_back()
+    permits.give_back()
     assert Relay.objects.free_at(SERVER)[0] == end - timedelta(seconds=0.4)
-    moments.give_back()
+    permits.give_back()
     assert Relay.objects.free_at(SERVER)[0] == end - timedelta(seconds=0.4), "only once"
 
 
@@ -151,8 +152,8 @@ def test_of_two_who_saw_the_same_moment_free_one_gets_it(limited):
     assert not Relay.objects.reserve(SERVER, free_at, free_at + timedelta(seconds=1))
 
 
-def test_a_stop_ends_the_wait_and_nobody_waits_with_a_claim_or_a_connection(limited, settings):
-    Relay.objects.create(server=settings.MAIL_TRANSPORT, free_at=Now() + timedelta(hours=1))
+def test_a_stop_ends_the_wait_and_nobody_waits_with_a_claim_or_a_connection(limited):
+    Relay.objects.create(server=conf.MAIL_TRANSPORT, free_at=Now() + timedelta(hours=1))
     free_at = Relay.objects.get().free_at
     store(3)
     looks = []
@@ -168,16 +169,16 @@ def test_a_stop_ends_the_wait_and_nobody_waits_with_a_claim_or_a_connection(limi
     assert not any(looks)
 
 
-def test_a_moment_that_was_missed_by_more_than_a_second_is_lost(monkeypatch):
+def test_a_moment_that_was_missed_by_more_than_a_second_is_lost(db, monkeypatch):
     world = Deliverers(0, 10)
     monkeypatch.setattr(rate, "time", world)
     monkeypatch.setattr(connections, "time", world)
-    moments = Moments(SERVER, 3, 0.1, NOW, 0.0)
-    assert moments.wait(go_on)
+    permits = Permits(3, SERVER, 0.1, NOW, 0.0)
+    assert permits.wait(go_on)
     world.now = 0.1 + LATE
-    assert moments.wait(go_on)
+    assert permits.wait(go_on)
     world.now = 0.3 + LATE
-    assert not moments.wait(go_on)
+    assert not permits.wait(go_on)
 
 
 def test_whoever_missed_a_moment_delivers_at_another(limited, settings, monkeypatch):

@@ -13,12 +13,12 @@ from django.utils import timezone
 from flasky.mail.models import (
     CLAIM_SIZE,
     LOST_CLAIMS_UNTIL_HELD,
-    MAX_PERSON,
+    MAX_ACTOR,
     Action,
     Attempt,
     OutboxMessage,
     Priority,
-    RelayTrouble,
+    RelayOutage,
     State,
 )
 from tests.actors import ACCEPTED, POSTPONED, REFUSED, end
@@ -84,7 +84,7 @@ def test_a_claim_is_answered_by_the_index_in_its_own_order(priority):
     if connection.vendor != "sqlite":
         pytest.skip("with few rows the others read the table")
     plan = OutboxMessage.objects.all()._candidates(priority)[:50].explain()
-    assert "USING INDEX outbox_turn (state=? AND priority=? AND next_attempt_at<?)" in plan
+    assert "USING INDEX flasky_mail_turn (state=? AND priority=? AND next_attempt_at<?)" in plan
     assert "TEMP B-TREE" not in plan
 
 
@@ -123,7 +123,7 @@ def test_a_claimed_message_is_nobody_elses():
 def test_each_claim_has_a_fresh_token():
     store()
     [first] = OutboxMessage.objects.claim(1)
-    first.release()
+    first.give_back()
     [second] = OutboxMessage.objects.claim(1)
     assert first.claim_token != second.claim_token
 
@@ -145,19 +145,19 @@ def test_the_next_attempt_is_the_earliest_that_is_not_due_yet():
     assert OutboxMessage.objects.next_attempt_after(now + timedelta(hours=1)) is None
 
 
-def test_a_release_costs_no_attempt():
+def test_giving_back_costs_no_attempt():
     store()
     [claimed] = OutboxMessage.objects.claim(1)
-    assert claimed.release()
-    released = OutboxMessage.objects.due().get()
-    assert (released.attempt_count, released.claim_token) == (0, None)
+    assert claimed.give_back()
+    given_back = OutboxMessage.objects.due().get()
+    assert (given_back.attempt_count, given_back.claim_token) == (0, None)
 
 
 def test_what_is_left_of_a_claim_is_given_back_together():
     done, *left = store(3)
     token = OutboxMessage.objects.claim(1)[0].claim_token
     claim = OutboxMessage.objects.claim(2)
-    assert OutboxMessage.objects.release(claim[0].claim_token) == 2
+    assert OutboxMessage.objects.give_back(claim[0].claim_token) == 2
     assert list(OutboxMessage.objects.due()) == left
     assert not OutboxMessage.objects.due().exclude(claim_token=None, lease_expires_at=None).exists()
     done.refresh_from_db()
@@ -168,7 +168,7 @@ def test_what_was_recorded_is_not_given_back_with_the_rest():
     done, left = store(2)
     first, _ = OutboxMessage.objects.claim(2)
     end(first)
-    assert OutboxMessage.objects.release(first.claim_token) == 1
+    assert OutboxMessage.objects.give_back(first.claim_token) == 1
     assert OutboxMessage.objects.due().get() == left
     done.refresh_from_db()
     assert done.state == State.SENT
@@ -177,9 +177,9 @@ def test_what_was_recorded_is_not_given_back_with_the_rest():
 def test_an_expired_lease_queues_the_message_again_with_the_doubt_noted():
     store()
     OutboxMessage.objects.claim(1, holder="host 17 mail_0")
-    assert OutboxMessage.objects.release_expired() == 0
+    assert OutboxMessage.objects.take_over_expired() == 0
     expire_leases()
-    assert OutboxMessage.objects.release_expired() == 1
+    assert OutboxMessage.objects.take_over_expired() == 1
     message = OutboxMessage.objects.due().get()
     assert message.possible_duplicate
     attempt = message.attempts.get()
@@ -192,7 +192,7 @@ def test_of_an_expired_claim_only_the_first_that_is_left_may_have_been_handed_ov
     claim = OutboxMessage.objects.claim(4)
     end(claim[0])
     expire_leases()
-    assert OutboxMessage.objects.release_expired() == 3
+    assert OutboxMessage.objects.take_over_expired() == 3
     assert OutboxMessage.objects.get(possible_duplicate=True) == first
     assert Attempt.objects.get(outcome=Attempt.Outcome.UNKNOWN).message == first
     for message in others:
@@ -203,13 +203,13 @@ def test_of_an_expired_claim_only_the_first_that_is_left_may_have_been_handed_ov
     assert (done.state, done.attempt_count) == (State.SENT, 1)
 
 
-def test_each_expired_claim_has_a_first_message_and_no_other_is_released():
+def test_each_expired_claim_has_a_first_message_and_no_other_is_taken_over():
     messages = store(4)
     OutboxMessage.objects.claim(2)
     OutboxMessage.objects.claim(1)
     expire_leases()
     alive = OutboxMessage.objects.claim(1)
-    assert OutboxMessage.objects.release_expired() == 3
+    assert OutboxMessage.objects.take_over_expired() == 3
     assert list(OutboxMessage.objects.filter(possible_duplicate=True).order_by("pk")) == [messages[0], messages[2]]
     assert OutboxMessage.objects.get(state=State.SENDING) == alive[0]
 
@@ -219,7 +219,7 @@ def test_the_others_of_a_claim_are_tried_again_when_the_first_is_held():
     OutboxMessage.objects.filter(pk=first.pk).update(lost_claims=LOST_CLAIMS_UNTIL_HELD - 1)
     OutboxMessage.objects.claim(2)
     expire_leases()
-    assert OutboxMessage.objects.release_expired() == 2
+    assert OutboxMessage.objects.take_over_expired() == 2
     assert OutboxMessage.objects.get(state=State.HELD) == first
     assert OutboxMessage.objects.due().get() == other
 
@@ -229,7 +229,7 @@ def test_a_message_whose_holder_dies_again_and_again_is_held():
     for _ in range(LOST_CLAIMS_UNTIL_HELD):
         OutboxMessage.objects.claim(1)
         expire_leases()
-        OutboxMessage.objects.release_expired()
+        OutboxMessage.objects.take_over_expired()
     message = OutboxMessage.objects.get()
     assert (message.state, message.attempts.count()) == (State.HELD, LOST_CLAIMS_UNTIL_HELD)
     assert "held until a person decides" in message.last_reply
@@ -240,7 +240,7 @@ def test_only_deaths_in_a_row_count():
     for _ in range(LOST_CLAIMS_UNTIL_HELD):
         OutboxMessage.objects.claim(1)
         expire_leases()
-        OutboxMessage.objects.release_expired()
+        OutboxMessage.objects.take_over_expired()
         for claimed in OutboxMessage.objects.claim(1):
             end(claimed, POSTPONED)
         OutboxMessage.objects.update(next_attempt_at=timezone.now())
@@ -260,7 +260,7 @@ def test_a_renewed_lease_does_not_expire():
     [claimed] = OutboxMessage.objects.claim(1)
     expire_leases()
     assert OutboxMessage.objects.renew({claimed.claim_token}) == 1
-    assert OutboxMessage.objects.release_expired() == 0
+    assert OutboxMessage.objects.take_over_expired() == 0
 
 
 def test_a_rescuer_who_comes_after_the_renewal_changes_nothing():
@@ -289,7 +289,7 @@ def test_a_holder_whose_lease_was_taken_over_changes_nothing():
     store()
     [slow] = OutboxMessage.objects.claim(1)
     expire_leases()
-    OutboxMessage.objects.release_expired()
+    OutboxMessage.objects.take_over_expired()
     [rescuer] = OutboxMessage.objects.claim(1)
     assert end(slow) == "lost"
     rescuer.refresh_from_db()
@@ -325,7 +325,7 @@ def test_what_was_sent_or_pruned_is_not_queued_again():
 def test_two_who_queue_the_same_message_again_do_it_once():
     message = fail()
     assert (OutboxMessage.objects.requeue("Ann"), OutboxMessage.objects.requeue("Bob")) == (1, 0)
-    assert [action.person for action in message.actions.all()] == ["Ann"]
+    assert [action.actor for action in message.actions.all()] == ["Ann"]
 
 
 def test_a_held_message_is_not_due_until_it_is_queued_again():
@@ -341,7 +341,7 @@ def test_a_released_message_goes_on_where_it_was_held():
     [claimed] = OutboxMessage.objects.claim(1)
     end(claimed, {"b@example.com": REFUSED, "c@example.com": POSTPONED})
     OutboxMessage.objects.hold()
-    assert OutboxMessage.objects.let_go() == 1
+    assert OutboxMessage.objects.release() == 1
     released = OutboxMessage.objects.due().get()
     assert released.remaining_recipients == ["c@example.com"], "b has refused it for good"
     assert released.queued_at > claimed.queued_at
@@ -351,9 +351,9 @@ def test_only_what_is_held_is_released():
     messages = store(5)
     for message, state in zip(messages, set(State) - {State.HELD}, strict=True):
         OutboxMessage.objects.filter(pk=message.pk).update(state=state)
-    assert OutboxMessage.objects.let_go() == 0
+    assert OutboxMessage.objects.release() == 0
     OutboxMessage.objects.update(state=State.HELD, content=b"")
-    assert OutboxMessage.objects.let_go() == 0, "what was pruned cannot be sent any more"
+    assert OutboxMessage.objects.release() == 0, "what was pruned cannot be sent any more"
 
 
 def test_a_verb_takes_many_in_short_transactions(monkeypatch):
@@ -367,14 +367,14 @@ def test_a_verb_takes_many_in_short_transactions(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("verb", "state"), [("requeue", "failed"), ("let_go", "held"), ("hold", "queued"), ("cancel", "queued")]
+    ("verb", "state"), [("requeue", "failed"), ("release", "held"), ("hold", "queued"), ("cancel", "queued")]
 )
 def test_the_history_says_what_was_done_and_by_whom(verb, state):
     message = store()
     OutboxMessage.objects.update(state=state)
     getattr(OutboxMessage.objects, verb)("A" * 200)
-    names = {"requeue": "requeued", "let_go": "released", "hold": "held", "cancel": "cancelled"}
-    assert str(message.actions.get()) == f"{names[verb]} by {'A' * MAX_PERSON}"
+    names = {"requeue": "requeued", "release": "released", "hold": "held", "cancel": "cancelled"}
+    assert str(message.actions.get()) == f"{names[verb]} by {'A' * MAX_ACTOR}"
 
 
 def test_an_action_of_nobody_known_says_so():
@@ -400,16 +400,16 @@ def test_overdue_is_what_was_due_for_longer_than_the_limit(settings):
     assert list(OutboxMessage.objects.overdue()) == [late]
 
 
-def test_relay_trouble_keeps_its_beginning_and_goes_with_its_end():
+def test_an_outage_keeps_its_beginning_and_goes_with_its_end():
     first = timezone.now()
-    RelayTrouble.objects.note("relay.test:25", "refused", first)
-    since = RelayTrouble.objects.get().since
-    RelayTrouble.objects.note("relay.test:25", "still refused", first + timedelta(seconds=2))
-    trouble = RelayTrouble.objects.get()
-    assert (trouble.since, trouble.reason) == (since, "still refused")
-    assert "still refused" in str(trouble)
-    RelayTrouble.objects.clear("relay.test:25")
-    assert not RelayTrouble.objects.exists()
+    RelayOutage.objects.note("relay.test:25", "refused", first)
+    since = RelayOutage.objects.get().since
+    RelayOutage.objects.note("relay.test:25", "still refused", first + timedelta(seconds=2))
+    outage = RelayOutage.objects.get()
+    assert (outage.since, outage.reason) == (since, "still refused")
+    assert "still refused" in str(outage)
+    RelayOutage.objects.clear("relay.test:25")
+    assert not RelayOutage.objects.exists()
 
 
 def test_what_is_settled_for_a_recipient_is_not_tried_again():
@@ -436,11 +436,11 @@ def test_waiting_ends_with_the_outcome():
         end(OutboxMessage.objects.claim(1)[0])
         connection.close()
 
-    deliverer = threading.Thread(target=finish)
-    deliverer.start()
+    holder = threading.Thread(target=finish)
+    holder.start()
     assert message.wait(timeout=20) == State.SENT
     assert message.last_reply == "250 Ok"
-    deliverer.join()
+    holder.join()
 
 
 @pytest.mark.django_db(transaction=True)

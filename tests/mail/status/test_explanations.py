@@ -8,8 +8,8 @@ from django.core.mail import EmailMessage
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from flasky.mail.models import Deliverer, OutboxMessage, RelayTrouble, State
-from flasky.mail.status.alerts import DELIVERERS, delivery_notice, overdue
+from flasky.mail.models import OutboxMessage, Process, RelayOutage, State
+from flasky.mail.status.alerts import DELIVERERS, delivery_notice, overdue, somebody_delivers
 from flasky.mail.status.explanations import about, pruned, why
 
 pytestmark = pytest.mark.django_db
@@ -19,8 +19,8 @@ NOBODY = f"Nobody delivers: no process has given a sign of life in the last 60 s
 
 
 @pytest.fixture
-def deliverer():
-    Deliverer.objects.sign("host 12", 4)
+def process():
+    Process.objects.heartbeat("host 12", 4)
 
 
 def store(due_for=timedelta(0), **changes):
@@ -36,11 +36,11 @@ def store(due_for=timedelta(0), **changes):
 
 def notices():
     """Return what the strip says: of each relay that takes no mail, and of delivery."""
-    troubles = [str(trouble) for trouble in RelayTrouble.objects.current()]
-    return [*troubles, *filter(None, [delivery_notice(relay_is_away=bool(troubles))])]
+    outages = [str(outage) for outage in RelayOutage.objects.current()]
+    return [*outages, *filter(None, [delivery_notice(bool(outages), somebody_delivers())])]
 
 
-def test_an_outbox_that_is_delivered_needs_no_word(deliverer):
+def test_an_outbox_that_is_delivered_needs_no_word(process):
     store()
     store(timedelta(seconds=290))
     assert notices() == []
@@ -51,17 +51,17 @@ def test_that_nobody_delivers_is_said_before_anything_is_overdue():
     assert notices() == [NOBODY]
 
 
-def test_a_deliverer_that_is_silent_delivers_nothing(deliverer):
-    Deliverer.objects.update(seen_at=Now() - timedelta(seconds=61))
+def test_a_process_that_is_silent_delivers_nothing(process):
+    Process.objects.update(seen_at=Now() - timedelta(seconds=61))
     assert notices() == [NOBODY]
 
 
-def test_inline_delivery_needs_no_deliverer(settings):
+def test_inline_delivery_needs_no_process(settings):
     settings.MAIL_DISPATCHER = "flasky.mail.dispatchers.inline"
     assert notices() == []
 
 
-def test_overdue_mail_is_counted_and_the_oldest_named(deliverer):
+def test_overdue_mail_is_counted_and_the_oldest_named(process):
     store(timedelta(minutes=6))
     store(timedelta(days=3, hours=1))
     assert notices() == [
@@ -69,8 +69,8 @@ def test_overdue_mail_is_counted_and_the_oldest_named(deliverer):
     ]
 
 
-def test_a_count_of_overdue_mail_has_an_end(deliverer, monkeypatch):
-    monkeypatch.setattr("flasky.mail.status.alerts.MOST_COUNTED", 1)
+def test_a_count_of_overdue_mail_has_an_end(process, monkeypatch):
+    monkeypatch.setattr("flasky.mail.status.alerts.MOST_OVERDUE_COUNTED", 1)
     store(next_attempt_at=timezone.now() - timedelta(days=3))
     store(next_attempt_at=timezone.now() - timedelta(days=2))
     assert overdue() == "More than 1 messages are overdue, the oldest by 3 days."
@@ -81,22 +81,22 @@ def test_of_overdue_mail_it_is_said_once_that_nobody_delivers():
     assert " ".join(notices()).count("Nobody delivers") == 1
 
 
-def test_while_a_relay_is_away_it_is_not_said_that_nobody_delivers(deliverer):
+def test_while_a_relay_is_away_it_is_not_said_that_nobody_delivers(process):
     store(timedelta(minutes=6))
-    RelayTrouble.objects.note("relay.test:25", "It was away.", timezone.now())
-    assert notices() == [str(RelayTrouble.objects.get()), "1 message is overdue, the oldest by 6 minutes."]
+    RelayOutage.objects.note("relay.test:25", "It was away.", timezone.now())
+    assert notices() == [str(RelayOutage.objects.get()), "1 message is overdue, the oldest by 6 minutes."]
 
 
 def test_when_the_process_that_probes_a_relay_has_died_both_are_said():
     store(timedelta(minutes=6))
-    RelayTrouble.objects.note("relay.test:25", "It was away.", timezone.now())
+    RelayOutage.objects.note("relay.test:25", "It was away.", timezone.now())
     late = "1 message is overdue, the oldest by 6 minutes."
-    assert notices() == [str(RelayTrouble.objects.get()), f"{late} {NOBODY}"]
+    assert notices() == [str(RelayOutage.objects.get()), f"{late} {NOBODY}"]
 
 
-def test_trouble_that_nobody_probes_any_more_is_no_news(deliverer):
+def test_an_outage_that_nobody_probes_any_more_is_no_news(process):
     store(timedelta(minutes=6))
-    RelayTrouble.objects.note("old.test:25", "It was away.", timezone.now() - timedelta(minutes=6))
+    RelayOutage.objects.note("old.test:25", "It was away.", timezone.now() - timedelta(minutes=6))
     [notice] = notices()
     assert "Nobody delivers" in notice
 
@@ -104,7 +104,7 @@ def test_trouble_that_nobody_probes_any_more_is_no_news(deliverer):
 # Why a message is in its state
 
 
-def test_a_due_message_waits_for_a_free_thread(deliverer):
+def test_a_due_message_waits_for_a_free_thread(process):
     assert why(store()) == "It is due and waits for a free thread."
 
 
@@ -112,9 +112,9 @@ def test_a_due_message_that_nobody_delivers_says_what_to_do():
     assert why(store()) == f"It is due, but nobody delivers. {DELIVERERS}"
 
 
-def test_a_due_message_waits_for_the_relay_that_takes_no_mail(deliverer):
-    RelayTrouble.objects.note("relay.test:25", "It refused the login.", timezone.now())
-    RelayTrouble.objects.update(since=NOON, next_probe_at=timezone.now().replace(2099, 11, 3, 12, 3, 0))
+def test_a_due_message_waits_for_the_relay_that_takes_no_mail(process):
+    RelayOutage.objects.note("relay.test:25", "It refused the login.", timezone.now())
+    RelayOutage.objects.update(since=NOON, next_probe_at=timezone.now().replace(2099, 11, 3, 12, 3, 0))
     assert why(store()) == (
         "It waits for the relay, which has taken no mail since 3 Nov 2026, 12:02:11 UTC: It refused the login. "
         "Next probe at 3 Nov 2099, 12:03:00 UTC."
@@ -128,27 +128,27 @@ def test_a_due_message_that_is_delivered_inline_goes_with_the_next_one(settings)
     )
 
 
-def test_a_message_for_later_names_the_time_and_the_reply(deliverer):
+def test_a_message_for_later_names_the_time_and_the_reply(process):
     message = store(next_attempt_at=NOON.replace(year=2099), last_reply="451 4.3.0 Not now")
     sentence = "The next try is at 3 Nov 2099, 12:02:11 UTC, because of the last reply: 451 4.3.0 Not now."
     assert why(message) == sentence
-    Deliverer.objects.all().delete()
+    Process.objects.all().delete()
     assert why(message) == f"{sentence} But nobody delivers at the moment. {DELIVERERS}"
 
 
-def test_a_message_for_later_without_a_reply_names_the_time(deliverer):
+def test_a_message_for_later_without_a_reply_names_the_time(process):
     message = store(next_attempt_at=NOON.replace(year=2099))
     assert why(message) == "The next try is at 3 Nov 2099, 12:02:11 UTC."
 
 
-def test_a_message_that_is_meant_for_later_names_the_time(deliverer):
+def test_a_message_that_is_meant_for_later_names_the_time(process):
     message = store(next_attempt_at=NOON.replace(year=2099), queued_at=NOON.replace(year=2099))
     assert why(message) == "It is to be sent at 3 Nov 2099, 12:02:11 UTC."
-    Deliverer.objects.all().delete()
+    Process.objects.all().delete()
     assert "But nobody delivers" in why(message)
 
 
-def test_a_reply_for_several_recipients_becomes_one_line_of_bearable_length(deliverer):
+def test_a_reply_for_several_recipients_becomes_one_line_of_bearable_length(process):
     message = store(next_attempt_at=NOON.replace(year=2099), last_reply="bob: 451 Later\ncarl: 452 " + "x" * 1000)
     assert "reply: bob: 451 Later; carl: 452 xxx" in why(message)
     assert why(message).endswith("x…")
@@ -163,14 +163,14 @@ def test_a_message_that_is_being_sent_names_its_holder_and_the_end_of_its_claim(
     )
 
 
-def test_a_claim_that_has_run_out_is_called_so(deliverer):
+def test_a_claim_that_has_run_out_is_called_so(process):
     message = store(state=State.SENDING, claimed_by="host 12 mail_0", lease_expires_at=NOON.replace(year=2020))
     sentence = (
         "It was being sent by host 12 mail_0, whose claim ran out at 3 Nov 2020, 12:02:11 UTC: "
         "whoever delivers next queues it again."
     )
     assert why(message) == sentence
-    Deliverer.objects.all().delete()
+    Process.objects.all().delete()
     assert why(message) == f"{sentence} Nobody does. {DELIVERERS}"
 
 
@@ -178,7 +178,7 @@ def test_a_held_message_names_who_held_it_last():
     message = store()
     for person in ("Ann", "Bob"):
         OutboxMessage.objects.hold(by=person)
-        OutboxMessage.objects.let_go(by="Carl")
+        OutboxMessage.objects.release(by="Carl")
     OutboxMessage.objects.update(state=State.HELD)
     message.refresh_from_db()
     message.actions.update(at=NOON)
@@ -194,7 +194,7 @@ def test_a_message_that_was_held_before_that_was_noted_names_nobody():
 def test_a_message_that_takes_its_process_down_says_so_whoever_held_it_before():
     message = store()
     OutboxMessage.objects.hold(by="Ann")
-    OutboxMessage.objects.let_go(by="Ann")
+    OutboxMessage.objects.release(by="Ann")
     message.state, message.lost_claims, message.claimed_by = State.HELD, 3, "host 12 mail_0"
     assert why(message) == (
         "It is held because 3 times in a row nothing more was heard of the process that was sending it, at last of "
@@ -264,9 +264,9 @@ def test_a_sent_message_says_when_and_for_how_many_it_was_accepted(accepted, for
     message = store(state=State.SENT, finished_at=NOON)
     message.recipients = [f"{number}@example.com" for number in range(len(accepted))]
     message.outcomes = {
-        address: {"accepted": fate, "reply": ""}
-        for address, fate in zip(message.recipients, accepted, strict=True)
-        if fate is not None
+        address: {"accepted": is_accepted, "reply": ""}
+        for address, is_accepted in zip(message.recipients, accepted, strict=True)
+        if is_accepted is not None
     }
     assert why(message) == f"The relay accepted it at 3 Nov 2026, 12:02:11 UTC, {for_whom}"
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from flasky.mail.models import OutboxMessage, State
 from flasky.mail.storing.copies import forwarding, new_message_from, with_identity
 from flasky.mail.wire.compose import compose
+from flasky.mail.wire.rebuild import rebuild
 
 NEW = ("<new@example.com>", "Thu, 26 Nov 2026 07:00:00 +0000")
 FIRST = b"Message-ID: <new@example.com>\r\nDate: Thu, 26 Nov 2026 07:00:00 +0000\r\n"
@@ -65,7 +66,7 @@ def store(**changes):
     )
     email.attach_alternative("<p>Hello é</p>", "text/html")
     email.attach("x.bin", b"\r\n\x00\xff", "application/octet-stream")
-    for name in ("metadata", "event", "cause"):
+    for name in ("metadata", "kind", "cause"):
         if name in changes:
             setattr(email, name, changes.pop(name))
     email.send()
@@ -92,24 +93,38 @@ def test_a_new_message_differs_in_its_identity_only():
 @pytest.mark.django_db
 def test_a_new_message_is_for_the_same_people_in_the_same_matter():
     original = store(
-        metadata={"id": 7}, event="mail/new_user", cause="accounts.user:7", state=State.FAILED, priority="urgent"
+        metadata={"id": 7}, kind="mail/new_user", cause="accounts.user:7", state=State.FAILED, priority="urgent"
     )
     new = new_message_from(original)
-    same = ("from_header", "subject", "envelope_sender", "recipients", "provider_options", "event", "cause", "priority")
+    same = ("from_header", "subject", "envelope_sender", "recipients", "provider_options", "kind", "cause", "priority")
     assert {name: getattr(new, name) for name in same} == {name: getattr(original, name) for name in same}
     assert new.provider_options == {"metadata": {"id": 7}}
 
 
 @pytest.mark.django_db
+def test_a_new_message_gives_an_api_what_the_old_one_gives():
+    """Its header is longer or shorter, and what is kept of the rest is its place behind the header."""
+    original = store(headers={"Message-ID": f"<{'1' * 60}@example.com>", "X-Kind": "welcome"})
+    emails = [
+        rebuild(bytes(each.content), each.envelope_sender, each.recipients, each.provider_options, each.as_given)
+        for each in (original, new_message_from(original))
+    ]
+    for name in ("subject", "body", "from_email", "to", "bcc", "alternatives", "attachments"):
+        assert getattr(emails[0], name) == getattr(emails[1], name)
+    assert emails[1].extra_headers["X-Kind"] == "welcome"
+    assert emails[1].extra_headers["Message-ID"] != emails[0].extra_headers["Message-ID"]
+
+
+@pytest.mark.django_db
 def test_what_became_of_the_old_message_says_nothing_of_the_new_one():
     original = store(
-        state=State.FAILED, attempt_count=3, last_reply="550 No", possible_duplicate=True, lost_claims=2, door="form"
+        state=State.FAILED, attempt_count=3, last_reply="550 No", possible_duplicate=True, lost_claims=2, source="index"
     )
     OutboxMessage.objects.update(outcomes={"bob@example.com": {"accepted": True, "reply": "250"}})
     original.refresh_from_db()
     new = new_message_from(original)
     assert (new.state, new.attempt_count, new.last_reply, new.possible_duplicate) == (State.QUEUED, 0, "", False)
-    assert (new.lost_claims, new.outcomes, new.door, new.claim_token) == (0, {}, "other", None)
+    assert (new.lost_claims, new.outcomes, new.source, new.claim_token) == (0, {}, "", None)
 
 
 @pytest.mark.django_db
@@ -143,6 +158,20 @@ def test_a_forwarding_says_what_it_is_and_goes_to_one_person():
 
 
 @pytest.mark.django_db
+def test_one_space_follows_the_prefix_of_a_forwarding_also_djangos_which_ends_with_one(settings):
+    settings.FLASKY_MAIL_SUBJECT_PREFIX = None
+    settings.EMAIL_SUBJECT_PREFIX = "[Shop] "
+    assert forwarding(store(subject="[Shop] News"), "me@example.com").subject == "[Shop] Fwd: News"
+
+
+@pytest.mark.django_db
+def test_a_subject_with_an_end_of_a_line_that_only_some_know_can_be_forwarded():
+    EmailMessage("One\u2028two", "Hello", "ann@example.com", ["b@example.com"]).send()
+    forwarding(OutboxMessage.objects.get(), "me@example.com").send()
+    assert OutboxMessage.objects.latest("pk").subject == "[Flasky] Fwd: One two"
+
+
+@pytest.mark.django_db
 def test_a_forwarding_names_a_few_of_many_recipients(settings):
     settings.FLASKY_MAIL_SUBJECT_PREFIX = ""
     email = forwarding(store(bcc=[f"b{number}@example.com" for number in range(9)]), "me@example.com")
@@ -163,6 +192,8 @@ def test_a_mail_in_eight_bits_comes_back_to_the_byte(settings):
 
 @pytest.mark.django_db
 def test_a_new_message_has_an_identity_of_its_own_even_if_somebody_had_set_the_first_ones():
-    fields = compose(EmailMessage("Hi", "Hello", "a@example.com", ["b@example.com"], headers={"Message-ID": "<1@x>"}))
-    assert fields["provider_options"] == {"given_headers": ["Message-ID"]}
-    assert new_message_from(OutboxMessage(**fields)).provider_options == {}
+    email = EmailMessage("Hi", "Hello", "a@example.com", ["b@example.com"])
+    email.extra_headers = {"message-id": "<1@x>", "X-Kind": "welcome"}
+    fields = compose(email)
+    assert fields["as_given"]["extra_headers"] == [["message-id", "<1@x>"], ["X-Kind", "welcome"]]
+    assert new_message_from(OutboxMessage(**fields)).as_given["extra_headers"] == [["X-Kind", "welcome"]]

@@ -1,4 +1,4 @@
-"""flasky.mail.storing.origin: through which door a mail came, and with whom."""
+"""flasky.mail.storing.origin: from where a mail came, and by whom."""
 
 import asyncio
 import getpass
@@ -12,10 +12,10 @@ from django.test import AsyncClient
 from django.urls import include, path
 
 from accounts.models import User
-from flasky.mail.models import MAX_PERSON, OutboxMessage
+from flasky.mail.models import MAX_ACTOR, MAX_SOURCE, OutboxMessage
 from flasky.mail.storing.origin import coming_from, noting_origin, operator, origin
 
-NOWHERE = {"door": "other", "person": "", "request_id": ""}
+NOWHERE = {"source": "", "actor": "", "request_id": ""}
 
 
 def send(request):
@@ -29,7 +29,11 @@ async def send_async(request):
     return HttpResponse()
 
 
-inside = [path("send/", send), path("async/", send_async), path("quiet/", lambda request: HttpResponse())]
+inside = [
+    path("send/", send, name="send"),
+    path("async/", send_async, name="async"),
+    path("quiet/", lambda request: HttpResponse()),
+]
 urlpatterns = [*inside, path("admin/", include((inside, "admin")))]
 
 
@@ -46,7 +50,7 @@ def ann(db):
 
 def came_from():
     message = OutboxMessage.objects.get()
-    return message.door, message.person
+    return message.source, message.actor
 
 
 def test_a_mail_comes_from_elsewhere_unless_somebody_says_so():
@@ -56,8 +60,8 @@ def test_a_mail_comes_from_elsewhere_unless_somebody_says_so():
 def test_the_innermost_counts_and_the_outer_comes_back():
     with coming_from("admin", "Ann"):
         with coming_from("sendtestemail", "root"):
-            assert origin() == NOWHERE | {"door": "sendtestemail", "person": "root"}
-        assert origin() == NOWHERE | {"door": "admin", "person": "Ann"}
+            assert origin() == NOWHERE | {"source": "sendtestemail", "actor": "root"}
+        assert origin() == NOWHERE | {"source": "admin", "actor": "Ann"}
     assert origin() == NOWHERE
 
 
@@ -67,9 +71,9 @@ def test_an_error_ends_it_too():
     assert origin() == NOWHERE
 
 
-def test_a_person_with_a_long_name_is_cut_to_what_the_column_takes():
-    with coming_from("admin", "x" * 200):
-        assert origin()["person"] == "x" * MAX_PERSON
+def test_a_long_name_is_cut_to_what_the_column_takes():
+    with coming_from("y" * 200, "x" * 200):
+        assert (origin()["source"], origin()["actor"]) == ("y" * MAX_SOURCE, "x" * MAX_ACTOR)
 
 
 def test_two_threads_at_once_do_not_mix():
@@ -79,7 +83,7 @@ def test_two_threads_at_once_do_not_mix():
     def come(name):
         with coming_from("admin", name):
             both_inside.wait()
-            seen[name] = origin()["person"]
+            seen[name] = origin()["actor"]
             both_inside.wait()
 
     threads = [threading.Thread(target=come, args=(name,)) for name in ("Ann", "Bob")]
@@ -95,7 +99,7 @@ def test_two_tasks_at_once_do_not_mix():
         with coming_from("admin", name):
             mine.set()
             await other.wait()
-            return origin()["person"]
+            return origin()["actor"]
 
     async def both():
         first, second = asyncio.Event(), asyncio.Event()
@@ -105,24 +109,24 @@ def test_two_tasks_at_once_do_not_mix():
 
 
 @pytest.mark.parametrize(
-    ("method", "address", "door"),
+    ("method", "url", "source"),
     [
-        ("post", "/send/", "form"),
-        ("get", "/send/", "other"),
+        ("post", "/send/", "send"),
+        ("get", "/send/", "send"),
         ("post", "/admin/send/", "admin"),
         ("get", "/admin/send/", "admin"),
     ],
 )
-def test_the_request_is_the_door(client, site, method, address, door):
-    getattr(client, method)(address)
-    assert came_from() == (door, "")
+def test_the_route_is_the_source(client, site, method, url, source):
+    getattr(client, method)(url)
+    assert came_from() == (source, "")
 
 
-@pytest.mark.parametrize(("address", "door"), [("/send/", "form"), ("/admin/send/", "admin")])
-def test_who_is_logged_in_is_the_person(client, site, ann, address, door):
+@pytest.mark.parametrize(("url", "source"), [("/send/", "send"), ("/admin/send/", "admin")])
+def test_who_is_logged_in_is_the_actor(client, site, ann, url, source):
     client.force_login(ann)
-    client.post(address)
-    assert came_from() == (door, "Ann O'Brien")
+    client.post(url)
+    assert came_from() == (source, "Ann O'Brien")
 
 
 def test_a_request_without_mail_does_not_ask_who_is_logged_in(client, site, ann, django_assert_num_queries):
@@ -138,7 +142,7 @@ def test_after_a_request_nothing_is_left_of_it(client, site):
 
 def test_after_a_request_that_failed_nothing_is_left_of_it(rf):
     def fail(request):
-        assert origin() == NOWHERE | {"door": "form"}
+        assert origin() == NOWHERE, "no page was found yet"
         raise LookupError
 
     with pytest.raises(LookupError):
@@ -147,15 +151,15 @@ def test_after_a_request_that_failed_nothing_is_left_of_it(rf):
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize(("address", "door"), [("/async/", "form"), ("/admin/async/", "admin"), ("/send/", "form")])
-def test_a_view_of_an_asgi_server_knows_it_too(site, ann, address, door):
+@pytest.mark.parametrize(("url", "source"), [("/async/", "async"), ("/admin/async/", "admin"), ("/send/", "send")])
+def test_a_view_of_an_asgi_server_knows_it_too(site, ann, url, source):
     async def ask():
         client = AsyncClient()
         await client.aforce_login(ann)
-        await client.post(address)
+        await client.post(url)
 
     asyncio.run(ask())
-    assert came_from() == (door, "Ann O'Brien")
+    assert came_from() == (source, "Ann O'Brien")
 
 
 def test_the_operator_is_who_the_system_says(monkeypatch):

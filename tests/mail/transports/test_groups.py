@@ -90,15 +90,15 @@ def test_a_write_holds_no_more_commands_than_their_replies_find_room_for(relay, 
 
 def test_a_message_that_cannot_be_announced_does_not_harm_the_one_before_it(relay, caplog):
     broken = a_message()
-    broken.recipients = ["ö@example.com"]
-    assert deliver(a_message(), broken, a_message()) == [ACCEPTED, POSTPONED, ACCEPTED]
+    broken.recipients = ["b\n@example.com"]
+    assert deliver(a_message(), broken, a_message()) == [ACCEPTED, REFUSED, ACCEPTED]
     assert caplog.text.count("could not be handed over") == 1
 
 
 def test_an_address_with_a_line_break_never_becomes_a_command(relay, caplog):
     smuggling = a_message()
     smuggling.recipients = ["b@example.com>\r\nRCPT TO:<eve@example.com"]
-    assert deliver(smuggling, a_message()) == [POSTPONED, ACCEPTED]
+    assert deliver(smuggling, a_message()) == [REFUSED, ACCEPTED]
     assert [mail.recipients for mail in relay.mails] == [["b@example.com"]]
     assert "has a line break" in caplog.text
 
@@ -123,7 +123,6 @@ def one_by_one(settings):
     with ScriptedRelay(pipelining=True, one_by_one=True) as relay:
         use_relay(settings, relay)
         yield relay
-    smtp._heard_one_by_one.clear()
 
 
 def test_every_mail_arrives_at_a_server_that_forbids_what_comes_behind_a_text(one_by_one, caplog):
@@ -151,7 +150,6 @@ def test_a_first_announcement_that_ends_badly_costs_the_message_nothing(settings
         assert deliver(a_message(), a_message(), a_message()) == [ACCEPTED] * 3
         assert (len(relay.accepted), relay.sessions) == (3, 2)
         assert smtp._heard_one_by_one == {f"127.0.0.1:{relay.port}"}
-    smtp._heard_one_by_one.clear()
 
 
 def test_a_server_that_took_announcements_and_ends_a_connection_gets_them_again(settings):
@@ -177,7 +175,6 @@ def test_a_sender_that_is_refused_when_it_is_said_alone_is_refused(settings):
     with ScriptedRelay(pipelining=True, MAIL=[None, "503 5.5.1 Not now", "550 5.7.1 Sender blocked"]) as relay:
         use_relay(settings, relay)
         assert deliver(a_message(), a_message()) == [ACCEPTED, REFUSED]
-    smtp._heard_one_by_one.clear()
 
 
 class Line:

@@ -1,10 +1,13 @@
 """What a relay says of one recipient is about that one: the others get the mail, and nobody else waits."""
 
+from datetime import timedelta
+
 import pytest
 from django.core.mail import EmailMessage
+from django.utils import timezone
 
 from flasky.mail.delivery import deliver_due
-from flasky.mail.models import OutboxMessage, RelayTrouble, State
+from flasky.mail.models import OutboxMessage, RelayOutage, State
 from flasky.mail.transports import TransportUnavailable, borrow
 from flasky.mail.transports.replies import Verdict
 from flasky.mail.wire.compose import compose
@@ -14,6 +17,16 @@ from tests.scripted_relay import ScriptedRelay
 
 BAD, GOOD, OTHER = "bad@example.com", "good@example.com", "other@example.com"
 ACCEPTED, REFUSED, POSTPONED = Verdict.ACCEPTED, Verdict.REFUSED, Verdict.POSTPONED
+
+TOO_MANY = [
+    "452 4.5.3 Too many recipients",
+    "452 too many recipients",
+    "552 5.5.3 Too many recipients",
+    "552 too many recipients",
+    "550 5.5.3 Too many recipients for this sender",
+    "554 5.7.1 Too many recipients",
+    "451 4.5.3 Your message has too many recipients.",
+]
 
 
 def an_email(*recipients):
@@ -78,6 +91,20 @@ def test_one_who_ends_the_connection_does_not_take_the_others_along(relay_that_s
     assert len(relay.accepted) == (len(recipients) > 1)
 
 
+def test_a_quota_that_ends_between_two_recipients_keeps_nobody_from_the_mail_who_may_have_it(relay_that_says):
+    relay = relay_that_says(RCPT=saying(None, "550 5.4.5 Daily user sending quota exceeded"))
+    assert verdicts(deliver(GOOD, BAD)) == {GOOD: ACCEPTED, BAD: POSTPONED}
+    assert (len(relay.accepted), relay.sessions) == (1, 1)
+
+
+def test_who_was_refused_stays_refused_when_the_quota_ends_after_it(relay_that_says):
+    quota = "550 5.4.5 Daily user sending quota exceeded"
+    relay_that_says(RCPT=saying("550 5.1.1 Nobody", quota, quota))
+    replies = deliver(BAD, GOOD)
+    assert verdicts(replies) == {BAD: REFUSED, GOOD: POSTPONED}
+    assert quota in replies[GOOD].text
+
+
 def test_many_who_end_the_connection_end_the_attempt(relay_that_says):
     relay = relay_that_says(RCPT="421 4.7.0 Bye | drop")
     replies = deliver(*(f"b{number}@example.com" for number in range(20)))
@@ -101,6 +128,28 @@ def test_what_was_heard_before_the_relay_went_away_is_kept(relay_that_says, mome
     assert "421 4.3.2 Shutting down" in replies[GOOD].text
 
 
+@pytest.mark.parametrize("moment", ["MAIL", "DATA"])
+def test_who_says_goodbye_has_taken_nothing(relay_that_says, moment):
+    relay = relay_that_says(**{moment: "221 2.0.0 Bye | drop"})
+    with pytest.raises(TransportUnavailable, match=r"221 2\.0\.0 Bye"):
+        deliver(GOOD)
+    assert relay.accepted == []
+
+
+def test_whether_who_says_goodbye_to_the_whole_text_has_it_nobody_knows(relay_that_says):
+    relay_that_says(CONTENT="221 2.0.0 Bye | drop")
+    assert verdicts(deliver(GOOD)) == {GOOD: Verdict.UNKNOWN}
+
+
+def test_a_reply_behind_nonsense_is_not_taken_for_the_next_message(relay_that_says):
+    relay = relay_that_says(DATA=["354 Go on\r\n354 Go on"])
+    with borrow() as transport:
+        first, second = [OutboxMessage(**compose(an_email(GOOD))) for _ in range(2)]
+        replies = list(transport.deliver_each([first, second]))
+    assert [verdicts(each) for each in replies] == [{GOOD: Verdict.UNKNOWN}, {GOOD: ACCEPTED}]
+    assert relay.sessions == 2
+
+
 def test_a_relay_that_is_gone_after_it_refused_one_recipient_has_refused_that_one(relay_that_says):
     relay = relay_that_says(RCPT=saying("550 5.1.1 Nobody | drop"), connect=[None, "drop"])
     assert verdicts(deliver(BAD, GOOD)) == {BAD: REFUSED, GOOD: POSTPONED}
@@ -119,7 +168,31 @@ class TestInTheOutbox:
         assert (first.state, first.attempt_count, first.remaining_recipients) == (State.QUEUED, 1, [BAD])
         assert second.state == State.SENT
         assert len(relay.accepted) == 2
-        assert not RelayTrouble.objects.exists()
+        assert not RelayOutage.objects.exists()
+
+    @pytest.mark.parametrize("said", TOO_MANY)
+    def test_those_for_whom_there_was_no_room_follow_in_the_next_transaction(self, relay_that_says, said):
+        relay = relay_that_says(RCPT=saying(None, None, said, said, None, None))
+        message = self.store(*(f"b{number}@example.com" for number in range(4)))
+        assert deliver_due() == {State.QUEUED: 1}
+        message.refresh_from_db()
+        assert message.next_attempt_at - timezone.now() < timedelta(seconds=1.2)
+        OutboxMessage.objects.update(next_attempt_at=timezone.now())
+        assert deliver_due() == {State.SENT: 1}
+        message.refresh_from_db()
+        assert all(outcome["accepted"] for outcome in message.outcomes.values())
+        assert (len(relay.accepted), len(message.outcomes)) == (2, 4)
+
+    @pytest.mark.parametrize(
+        "said",
+        ["450 4.7.1 Error: too many recipients from 192.0.2.1", "452 4.2.2 Mailbox full", "452 Insufficient storage"],
+    )
+    def test_a_rate_or_a_full_mailbox_is_not_asked_again_at_once(self, relay_that_says, said):
+        relay_that_says(RCPT=saying(None, said))
+        message = self.store(GOOD, BAD)
+        deliver_due()
+        message.refresh_from_db()
+        assert message.next_attempt_at - timezone.now() > timedelta(seconds=4)
 
     def test_it_is_given_up_when_it_is_too_old(self, relay_that_says, settings):
         settings.MAIL_GIVE_UP_DAYS = 0

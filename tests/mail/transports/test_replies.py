@@ -1,10 +1,16 @@
 """flasky.mail.transports.replies: what a reply means."""
 
+import re
+
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from flasky.mail.transports.diagnosis import advise
 from flasky.mail.transports.replies import MAX_TEXT, Reply, Verdict, is_out_of_turn, retry_hint, smtp_verdict
+from flasky.mail.transports.reply_table import TABLE, Scope, Time
+
+PLACES = ["GREETING", "EHLO", "STARTTLS", "AUTH", "MAIL", "RCPT", "DATA", "CONTENT"]
 
 
 @pytest.mark.parametrize(
@@ -47,6 +53,19 @@ from flasky.mail.transports.replies import MAX_TEXT, Reply, Verdict, is_out_of_t
 def test_an_smtp_reply_is_sorted_by_command_code_and_enhanced_code(command, code, text, verdict):
     assert smtp_verdict(command, code, text) == verdict
     assert Reply.to(command, code, text) == Reply(verdict, f"{code} {text}", command)
+
+
+@given(st.sampled_from(PLACES), st.integers(-1, 999), st.text(max_size=30))
+def test_each_reply_has_a_scope_a_time_and_advice(place, code, text):
+    reply = Reply.to(place, code, text)
+    assert isinstance(reply.scope, Scope)
+    assert isinstance(reply.time, Time)
+    assert "{" not in advise(reply)
+
+
+def test_each_row_has_a_source_and_stands_there_once():
+    assert all(row.source for row in TABLE)
+    assert len(set(TABLE)) == len(TABLE)
 
 
 @given(st.sampled_from(["MAIL", "RCPT", "DATA", "CONTENT"]), st.integers(-1, 999), st.text(max_size=30))
@@ -94,10 +113,48 @@ def test_nothing_that_was_refused_after_the_content_is_called_unknown(code, text
         ("451 4.3.0 Temporary failure", None),
         ("452 4.2.2 Mailbox full (quota 100 MB)", None),
         ("451 4.3.5 Try again later", None),
+        ("450 4.2.0 Greylisted, see https://postgrey.example/help/x.html, try again in 300 seconds", 300),
+        ("451 4.7.1 Greylisting in effect, please return in 59 seconds", 59),
+        ("450 4.7.1 Recipient address rejected: Greylisted, service available in 59 seconds", 59),
+        ("451 retry in 00:05:00", 300),
+        ("451 please try again in 5 minutes.", 300),
+        ("451 Please try again later (in 10 mins)", 600),
+        ("451 Please wait 45 seconds and try again", 45),
+        ("421 Try again after 2 h", 7200),
+        ("450 max 30 mails/minute, try again later", None),
+        ("450 Try again later, max 30 messages per 5 minutes", None),
+        ("451 4.7.1 try again later 4h7sXq2m", None),
+        ("451 retry later, queued as 4h7sX", None),
+        ("451 delayed by filter 2.5 h12", None),
+        ("451 I will get back to you 2 h", None),
+        ("451 Try again later - gsmtp 5s12h3m", None),
+        ("450 retry limit of 20 m reached", None),
+        ("450 Try again in 5m/2", None),
+        ("450 Try again in 10 messages", None),
+        ("450 Please retry in 2026-11-27 12:00:00", None),
     ],
 )
 def test_a_hint_when_to_come_back_is_understood(text, seconds):
     assert retry_hint(text) == seconds
+
+
+ASKING = re.compile("again|back|later|retry|re-try|resend|return|deferred|delayed|greylist|wait", re.IGNORECASE)
+NUMBERS = ["30 mails/minute", "4h7sX", "2 h", "in 5 minutes", "for 300 seconds", "00:05:00", "1.2.3 s", "27 Nov", " "]
+
+
+@given(st.lists(st.one_of(st.sampled_from(NUMBERS), st.text(max_size=10)), max_size=8).map(" ".join))
+def test_without_a_word_that_asks_to_come_back_no_number_is_a_hint(text):
+    assume(not ASKING.search(text))
+    assert retry_hint(text) is None
+
+
+@given(
+    st.sampled_from(["try again", "retry", "come back", "greylisted", "wait", "later"]),
+    st.text("0123456789smhSMH/:. X"),
+)
+def test_behind_a_word_that_asks_to_come_back_a_number_needs_the_words_of_a_known_form(word, numbers):
+    assume(not (word == "wait" and re.match(r"\s*\d", numbers)))
+    assert retry_hint(f"{word} {numbers}") is None
 
 
 @given(st.text(max_size=500))

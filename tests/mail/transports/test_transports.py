@@ -245,12 +245,12 @@ def test_an_untrusted_certificate_is_not_accepted(settings, tls_context, securit
         assert server.mails == []
 
 
-def test_a_wrong_password_is_the_relays_trouble_and_names_the_settings(settings, tls_context, trusted):
+def test_a_wrong_password_is_the_relays_fault_and_names_the_settings(settings, tls_context, trusted):
     with SmtpServer(starttls_context=tls_context, login=("ann", "secret")) as server:
         use_relay(settings, server, host="localhost", MAIL_USE_TLS=True, MAIL_USERNAME="ann", MAIL_PASSWORD="wrong")
-        with pytest.raises(TransportUnavailable, match="MAIL_USERNAME and MAIL_PASSWORD") as trouble:
+        with pytest.raises(TransportUnavailable, match="MAIL_USERNAME and MAIL_PASSWORD") as caught:
             deliver()
-    assert "wrong" not in str(trouble.value)
+    assert "wrong" not in str(caught.value)
 
 
 def test_a_server_without_starttls_is_not_talked_to_in_the_clear(relay, settings):
@@ -359,7 +359,7 @@ def test_any_failing_receiver_after_the_answer_leaves_the_answer_standing(settin
         post_send.disconnect(receiver)
 
 
-def test_a_wrong_key_is_the_providers_trouble_and_costs_no_attempt(provider):
+def test_a_wrong_key_is_the_providers_fault_and_costs_no_attempt(provider):
     provider(error=AnymailAPIError("Forbidden", status_code=401, response=requests.Response()))
     with pytest.raises(TransportUnavailable, match="MAIL_TRANSPORT"):
         deliver()

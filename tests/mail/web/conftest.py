@@ -12,4 +12,4 @@ def staff(client):
 
 @pytest.fixture
 def viewer(staff):
-    return staff("view_outboxmessage")
+    return staff("view_outboxmessage", "open_outboxmessage")

@@ -1,20 +1,22 @@
 """flasky.mail.web.actions: what people may do to messages, and who did it."""
 
+import re
 from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 from django.core.mail import EmailMessage
 
+from flasky.mail.conf import TRANSPORTS
 from flasky.mail.models import OutboxMessage, State
 from flasky.mail.web import actions
-from flasky.mail.web.actions import OFFERS, Decision, last_action, left_out, perform, possible
+from flasky.mail.web.actions import OPERATIONS, ActionRequest, last_action, perform, possible
 from tests.actors import ACCEPTED, REFUSED, claim, end
 from tests.conftest import all_mail_goes_to
 
 pytestmark = pytest.mark.django_db
 
-OFFER = {offer.name: offer for offer in OFFERS}
+OPERATION = {operation.name: operation for operation in OPERATIONS}
 IN_EACH_STATE = {
     "requeue": ["failed", "held", "cancelled"],
     "send_again": ["queued", "sending", "sent", "failed", "held", "cancelled"],
@@ -34,12 +36,12 @@ def store(state=State.QUEUED, body="Hello", to=("bob@example.com",), **changes):
     return message
 
 
-def ask(person="Ann"):
-    return Decision(person, f"{person.lower()}@example.com", last_action())
+def ask(actor="Ann"):
+    return ActionRequest(actor, f"{actor.lower()}@example.com", last_action())
 
 
-def do(name, *messages, decision=None):
-    return perform(OFFER[name], [message.pk for message in messages], decision or ask())
+def do(name, *messages, asked=None):
+    return perform(OPERATION[name], [message.pk for message in messages], asked or ask())
 
 
 def states(*messages):
@@ -52,38 +54,38 @@ def everything():
 
 
 def done_to(message):
-    return list(message.actions.values_list("verb", "person", "other"))
+    return list(message.actions.values_list("verb", "actor", "other"))
 
 
 # To what
 
 
 def test_there_is_nothing_else_to_do():
-    assert list(OFFER) == list(IN_EACH_STATE)
+    assert list(OPERATION) == list(IN_EACH_STATE)
 
 
-@pytest.mark.parametrize("name", OFFER)
+@pytest.mark.parametrize("name", OPERATION)
 def test_it_is_done_to_messages_in_these_states_and_no_others(name):
     messages = {state.value: store(state) for state in State}
-    outcome = do(name, *messages.values())
+    result = do(name, *messages.values())
     assert [state for state, message in messages.items() if message.actions.exists()] == IN_EACH_STATE[name]
-    assert (outcome.done, outcome.missed) == (len(IN_EACH_STATE[name]), 6 - len(IN_EACH_STATE[name]))
+    assert (result.done, result.missed) == (len(IN_EACH_STATE[name]), 6 - len(IN_EACH_STATE[name]))
 
 
-@pytest.mark.parametrize("name", OFFER)
+@pytest.mark.parametrize("name", OPERATION)
 def test_what_is_shown_as_possible_is_what_is_done(name):
     messages = [store(state) for state in State] + [store(state, content=b"") for state in State]
-    chosen, decision = OutboxMessage.objects.filter(pk__in=[message.pk for message in messages]), ask()
-    counted = possible(OFFER[name], chosen, decision).count()
-    reasons = left_out(OFFER[name], chosen)
-    assert [message.pk for message in messages if OFFER[name].applies_to(message)] == sorted(
-        possible(OFFER[name], chosen, decision).values_list("pk", flat=True)
+    chosen, asked = OutboxMessage.objects.filter(pk__in=[message.pk for message in messages]), ask()
+    counted = possible(OPERATION[name], chosen, asked).count()
+    reasons = OPERATION[name].eligible.left_out(chosen)
+    assert [message.pk for message in messages if OPERATION[name].eligible.includes(message)] == sorted(
+        possible(OPERATION[name], chosen, asked).values_list("pk", flat=True)
     )
     assert counted + sum(number for _, number in reasons) == len(messages)
-    assert do(name, *messages, decision=decision).done == counted
+    assert do(name, *messages, asked=asked).done == counted
 
 
-@pytest.mark.parametrize("name", OFFER)
+@pytest.mark.parametrize("name", OPERATION)
 def test_what_is_being_sent_is_not_changed(name):
     store(State.SENDING, claimed_by="host 1 mail_0")
     [before] = everything()
@@ -103,7 +105,7 @@ def test_what_was_pruned_can_be_given_up():
     assert do("cancel", message).done == 1
 
 
-@pytest.mark.parametrize("name", OFFER)
+@pytest.mark.parametrize("name", OPERATION)
 def test_what_is_gone_is_missed(name):
     message = store(State.HELD)
     OutboxMessage.objects.all().delete()
@@ -114,18 +116,18 @@ def test_the_reasons_name_each_state_and_what_was_pruned():
     for state in (State.SENT, State.SENDING, State.SENDING, State.FAILED):
         store(state)
     store(State.FAILED, content=b"")
-    assert left_out(OFFER["requeue"], OutboxMessage.objects.all()) == [("sending", 2), ("sent", 1), ("pruned", 1)]
+    assert OPERATION["requeue"].eligible.left_out(OutboxMessage.objects.all()) == [
+        ("sending", 2),
+        ("sent", 1),
+        ("pruned", 1),
+    ]
 
 
-def test_the_condition_is_a_sentence_that_goes_on():
-    assert {name: offer.condition for name, offer in OFFER.items()} == {
-        "requeue": "failed, held or cancelled (and not pruned)",
-        "send_again": "not pruned",
-        "hold": "queued",
-        "release": "held (and not pruned)",
-        "cancel": "queued or held",
-        "forward": "not pruned",
-    }
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
+def test_the_sentence_names_the_states_that_the_operation_is_for(operation):
+    named = {state for state in State if re.search(rf"is .*\b{state}\b.* can", str(operation.words.only))}
+    assert (named or set(State)) == set(operation.eligible.states)
+    assert ("not pruned" in str(operation.words.only)) == operation.eligible.needs_body
 
 
 # What becomes of them
@@ -147,7 +149,7 @@ def test_the_state_changes_and_the_history_has_the_person(name, before, after, v
     assert (done_to(message), done_to(other)) == ([(verb, "Ann", None)], [])
 
 
-@pytest.mark.parametrize("name", OFFER)
+@pytest.mark.parametrize("name", OPERATION)
 def test_the_content_stays_as_it_is(name):
     messages = [store(state) for state in State]
     do(name, *messages)
@@ -213,13 +215,13 @@ def test_what_is_to_be_sent_is_sent_at_once(name, relay, settings, django_captur
 
 
 def test_what_is_sent_again_is_a_new_message_and_each_names_the_other():
-    message = store(State.SENT, event="mail/new_user", cause="accounts.user:7")
+    message = store(State.SENT, kind="mail/new_user", cause="accounts.user:7")
     do("send_again", message)
     new = OutboxMessage.objects.latest("pk")
-    assert (new.state, new.event, new.cause) == (State.QUEUED, "mail/new_user", "accounts.user:7")
+    assert (new.state, new.kind, new.cause) == (State.QUEUED, "mail/new_user", "accounts.user:7")
     assert new.message_id != message.message_id
-    assert done_to(message) == [("sent again", "Ann", new.pk)]
-    assert done_to(new) == [("made", "Ann", message.pk)]
+    assert done_to(message) == [("sent_again", "Ann", new.pk)]
+    assert done_to(new) == [("copied", "Ann", message.pk)]
 
 
 def test_what_is_sent_again_goes_to_all_and_is_found_by_each():
@@ -241,7 +243,7 @@ def test_what_is_forwarded_goes_to_the_person_alone():
 
 def test_mail_that_bypasses_the_outbox_is_forwarded_too(settings, mailoutbox):
     message = store(State.SENT)
-    all_mail_goes_to(settings, settings.TRANSPORTS["locmem"])
+    all_mail_goes_to(settings, TRANSPORTS["locmem"])
     assert do("forward", message).done == 1
     assert [email.to for email in mailoutbox] == [["ann@example.com"]]
     assert done_to(message) == [("forwarded", "Ann", None)]
@@ -250,31 +252,31 @@ def test_mail_that_bypasses_the_outbox_is_forwarded_too(settings, mailoutbox):
 def test_one_that_gets_too_large_as_an_attachment_stops_no_other(settings):
     small, large, last = store(), store(body="long line\n" * 500), store()
     settings.MAIL_MAX_SIZE = 4000
-    outcome = do("forward", small, large, last)
-    assert (outcome.done, outcome.missed, outcome.refused, outcome.left) == (2, 0, 1, [])
-    assert "MAIL_MAX_SIZE allows 4,000" in outcome.trouble
+    result = do("forward", small, large, last)
+    assert (result.done, result.missed, result.refused, result.left) == (2, 0, 1, [])
+    assert "MAIL_MAX_SIZE allows 4,000" in result.reason
     assert [bool(done_to(message)) for message in (small, large, last)] == [True, False, True]
 
 
 def test_an_address_that_is_none_forwards_nothing_and_says_so():
     message = store()
-    outcome = do("forward", message, decision=Decision("Ann", "ann@", 0))
-    assert (outcome.done, outcome.refused) == (0, 1)
-    assert "ann@" in outcome.trouble
+    result = do("forward", message, asked=ActionRequest("Ann", "ann@", 0))
+    assert (result.done, result.refused) == (0, 1)
+    assert "ann@" in result.reason
     assert (OutboxMessage.objects.count(), done_to(message)) == (1, [])
 
 
 # Twice
 
 
-@pytest.mark.parametrize("name", OFFER)
+@pytest.mark.parametrize("name", OPERATION)
 def test_a_second_click_does_nothing_even_when_the_message_is_back_in_its_state(name):
     state = IN_EACH_STATE[name][0]
-    message, decision = store(state), ask()
-    assert do(name, message, decision=decision)[:3] == (1, 0, 0)
+    message, asked = store(state), ask()
+    assert do(name, message, asked=asked)[:3] == (1, 0, 0)
     OutboxMessage.objects.filter(pk=message.pk).update(state=state)
     before = everything()
-    assert do(name, message, decision=decision)[:3] == (0, 1, 0)
+    assert do(name, message, asked=asked)[:3] == (0, 1, 0)
     assert everything() == before
     assert message.actions.count() == 1
 
@@ -287,20 +289,20 @@ def test_what_was_done_before_the_question_can_be_done_again():
 
 def test_of_two_who_are_asked_at_once_one_sends_it_again():
     message, ann, bob = store(State.SENT), ask("Ann"), ask("Bob")
-    assert do("send_again", message, decision=ann).done == 1
-    assert do("send_again", message, decision=bob)[:3] == (0, 1, 0)
+    assert do("send_again", message, asked=ann).done == 1
+    assert do("send_again", message, asked=bob)[:3] == (0, 1, 0)
 
 
 def test_of_two_who_are_asked_at_once_both_get_it_forwarded():
     message, ann, bob = store(State.SENT), ask("Ann"), ask("Bob")
-    assert do("forward", message, decision=ann).done == 1
-    assert do("forward", message, decision=bob).done == 1
+    assert do("forward", message, asked=ann).done == 1
+    assert do("forward", message, asked=bob).done == 1
 
 
 def test_another_thing_that_was_done_meanwhile_counts_only_by_its_state():
-    message, decision = store(), ask("Bob")
+    message, asked = store(), ask("Bob")
     do("hold", message)
-    assert do("cancel", message, decision=decision).done == 1
+    assert do("cancel", message, asked=asked).done == 1
     assert [verb for verb, *_ in done_to(message)] == ["held", "cancelled"]
 
 
@@ -309,10 +311,10 @@ def test_another_thing_that_was_done_meanwhile_counts_only_by_its_state():
 
 def test_more_than_the_limit_are_left_for_another_go():
     messages = [store() for _ in range(actions.MOST_FORWARDED + 3)]
-    decision = ask()
-    outcome = do("forward", *messages, decision=decision)
-    assert (outcome.done, outcome.left) == (actions.MOST_FORWARDED, [message.pk for message in messages[-3:]])
-    again = perform(OFFER["forward"], outcome.left, decision)
+    asked = ask()
+    result = do("forward", *messages, asked=asked)
+    assert (result.done, result.left) == (actions.MOST_FORWARDED, [message.pk for message in messages[-3:]])
+    again = perform(OPERATION["forward"], result.left, asked)
     assert again[:3] == (3, 0, 0)
     assert again.left == []
 
@@ -320,9 +322,9 @@ def test_more_than_the_limit_are_left_for_another_go():
 @pytest.mark.parametrize(("name", "at_once"), [("cancel", 2), ("send_again", 1)])
 def test_a_person_does_not_wait_until_all_is_done(name, at_once, monkeypatch):
     """The clock is looked at before each of a few at once; here it says at the second look that it is too late."""
-    clock = iter([0, actions.PATIENCE - 1, actions.PATIENCE + 1])
+    clock = iter([0, actions.ANSWER_AFTER - 1, actions.ANSWER_AFTER + 1])
     monkeypatch.setattr(actions, "time", SimpleNamespace(monotonic=clock.__next__))
     messages = [store() for _ in range(3)]
-    offer = replace(OFFER[name], chunk=min(OFFER[name].chunk, 2))
-    outcome = perform(offer, [message.pk for message in messages], ask())
-    assert (outcome.done, outcome.left) == (at_once, [message.pk for message in messages[at_once:]])
+    operation = replace(OPERATION[name], chunk=min(OPERATION[name].chunk, 2))
+    result = perform(operation, [message.pk for message in messages], ask())
+    assert (result.done, result.left) == (at_once, [message.pk for message in messages[at_once:]])

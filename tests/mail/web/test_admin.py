@@ -13,17 +13,17 @@ from django.utils import timezone
 from django.utils.html import strip_tags
 
 from accounts.models import User
-from flasky.mail.models import OutboxMessage, Priority, RelayTrouble, State
+from flasky.mail.models import OutboxMessage, Priority, RelayOutage, State
 
 pytestmark = pytest.mark.django_db
 
-LIST = "/admin/mail/outboxmessage/"
+LIST = "/admin/flasky_mail/outboxmessage/"
 CHARTS = f"{LIST}charts/"
 
 
 @pytest.fixture
 def actor(staff):
-    return staff("change_outboxmessage")
+    return staff("change_outboxmessage", "open_outboxmessage")
 
 
 @pytest.fixture
@@ -57,19 +57,19 @@ def offered(response):
 # Who
 
 
-@pytest.mark.parametrize("address", [LIST, CHARTS, f"{LIST}{{}}/change/"])
-def test_who_may_look_may_look(viewer, address):
-    assert viewer.get(address.format(store().pk)).status_code == 200
+@pytest.mark.parametrize("url", [LIST, CHARTS, f"{LIST}{{}}/change/"])
+def test_who_may_look_may_look(viewer, url):
+    assert viewer.get(url.format(store().pk)).status_code == 200
 
 
-@pytest.mark.parametrize("address", [LIST, CHARTS, f"{LIST}act/", f"{LIST}{{}}/change/", f"{LIST}{{}}/eml/"])
-def test_staff_without_a_permission_get_nothing(staff, address):
-    assert staff("view_user").get(address.format(store().pk)).status_code == 403
+@pytest.mark.parametrize("url", [LIST, CHARTS, f"{LIST}act/", f"{LIST}{{}}/change/", f"{LIST}{{}}/eml/"])
+def test_staff_without_a_permission_get_nothing(staff, url):
+    assert staff("view_user").get(url.format(store().pk)).status_code == 403
 
 
 @pytest.mark.parametrize("method", ["get", "post"])
 @pytest.mark.parametrize(
-    "address",
+    "url",
     [
         LIST,
         f"{LIST}?q=bob@example.com",
@@ -80,10 +80,10 @@ def test_staff_without_a_permission_get_nothing(staff, address):
         f"{LIST}{{}}/",
     ],
 )
-def test_of_staff_without_a_permission_the_outbox_is_not_even_asked(staff, address, method):
+def test_of_staff_without_a_permission_the_outbox_is_not_even_asked(staff, url, method):
     message, client = store(), staff("view_user")
     with CaptureQueriesContext(connection) as queries:
-        response = getattr(client, method)(address.format(message.pk), {"action": "cancel", "scope": "all"})
+        response = getattr(client, method)(url.format(message.pk), {"action": "cancel", "scope": "all"})
     assert response.status_code == 403
     assert [query["sql"] for query in queries if "mail_" in query["sql"]] == []
 
@@ -100,16 +100,16 @@ def test_who_may_only_look_cannot_act_and_nothing_is_read_for_it(viewer):
     ("permission", "shown"), [("view_outboxmessage", 1), ("change_outboxmessage", 1), ("view_user", 0)]
 )
 def test_the_strip_on_the_admins_first_page_is_for_those_who_may_look(staff, permission, shown):
-    assert staff(permission).get("/admin/").content.decode().count('class="vitals"') == shown
+    assert staff(permission).get("/admin/").content.decode().count('class="overview"') == shown
 
 
 def test_staff_without_a_permission_do_not_even_see_that_there_is_an_outbox(staff):
     assert LIST not in staff("view_user").get("/admin/").content.decode()
 
 
-@pytest.mark.parametrize("address", [LIST, CHARTS, f"{LIST}act/", f"{LIST}1/change/"])
-def test_a_stranger_has_to_log_in(client, address):
-    assert client.get(address).url.startswith("/admin/login/")
+@pytest.mark.parametrize("url", [LIST, CHARTS, f"{LIST}act/", f"{LIST}1/change/"])
+def test_a_stranger_has_to_log_in(client, url):
+    assert client.get(url).url.startswith("/admin/login/")
 
 
 def test_who_may_act_is_offered_all_actions_in_the_list(actor):
@@ -143,8 +143,8 @@ def test_what_was_pruned_can_only_be_looked_at(actor):
 
 def test_who_may_only_look_gets_no_action(viewer):
     message = store()
-    for address in (LIST, page_of(message)):
-        page = viewer.get(address)
+    for url in (LIST, page_of(message)):
+        page = viewer.get(url)
         assert offered(page) == []
         assert 'name="message"' not in page.content.decode()
 
@@ -155,18 +155,18 @@ def test_who_may_only_look_gets_no_action(viewer):
 @pytest.mark.parametrize("name", ["add", "delete"])
 def test_nobody_adds_or_deletes(superuser, name):
     message = store()
-    address = reverse(f"admin:mail_outboxmessage_{name}", args=[message.pk] if name == "delete" else [])
-    assert superuser.get(address).status_code == 403
-    assert superuser.post(address, {"post": "yes"}).status_code == 403
+    url = reverse(f"admin:flasky_mail_outboxmessage_{name}", args=[message.pk] if name == "delete" else [])
+    assert superuser.get(url).status_code == 403
+    assert superuser.post(url, {"post": "yes"}).status_code == 403
     assert OutboxMessage.objects.get() == message
 
 
-@pytest.mark.parametrize("address", [LIST, f"{LIST}{{}}/change/"])
-def test_nobody_edits(superuser, address):
+@pytest.mark.parametrize("url", [LIST, f"{LIST}{{}}/change/"])
+def test_nobody_edits(superuser, url):
     message = store()
     before = OutboxMessage.objects.values().get()
     data = {"subject": "x", "action": "delete_selected", "_selected_action": message.pk, "post": "yes", "_save": "Save"}
-    superuser.post(address.format(message.pk), data)
+    superuser.post(url.format(message.pk), data)
     assert OutboxMessage.objects.values().get() == before
 
 
@@ -234,24 +234,24 @@ def test_the_list_sends_an_action_the_filter_that_it_is_for(actor):
 def test_a_healthy_outbox_warns_of_nothing(viewer, settings):
     settings.MAIL_DISPATCHER = "flasky.mail.dispatchers.inline"
     store()
-    assert 'class="vitals-notice"' not in viewer.get(LIST).content.decode()
+    assert 'class="overview-notice"' not in viewer.get(LIST).content.decode()
 
 
-@pytest.mark.parametrize("address", [LIST, CHARTS])
-def test_the_strip_says_that_a_relay_takes_no_mail_since_when_and_until_when(viewer, settings, address):
+@pytest.mark.parametrize("url", [LIST, CHARTS])
+def test_the_strip_says_that_a_relay_takes_no_mail_since_when_and_until_when(viewer, settings, url):
     settings.MAIL_DISPATCHER = "flasky.mail.dispatchers.inline"
     probe = timezone.now() + timedelta(seconds=30)
-    RelayTrouble.objects.note("relay.test:25", "relay.test refused the login <535>.", probe)
-    since = RelayTrouble.objects.get().since
-    shown = read(viewer.get(address))
+    RelayOutage.objects.note("relay.test:25", "relay.test refused the login <535>.", probe)
+    since = RelayOutage.objects.get().since
+    shown = read(viewer.get(url))
     assert f"refusing relay.test refused the login <535>. since {since.day} {since:%b %Y, %H:%M:%S} UTC" in shown
     assert f"next probe at {probe:%H:%M:%S} UTC" in shown
 
 
-@pytest.mark.parametrize("address", [LIST, CHARTS])
-def test_the_strip_says_that_nobody_delivers_and_what_to_do(viewer, address):
+@pytest.mark.parametrize("url", [LIST, CHARTS])
+def test_the_strip_says_that_nobody_delivers_and_what_to_do(viewer, url):
     store(next_attempt_at=timezone.now() - timedelta(hours=2, minutes=5))
-    shown = read(viewer.get(address))
+    shown = read(viewer.get(url))
     assert "overdue" in shown
     assert "manage.py deliver_mail --loop" in shown
 

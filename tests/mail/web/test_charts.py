@@ -1,4 +1,4 @@
-"""flasky.mail.web.charts and its templates: every figure is seen, and the table behind a picture says the same."""
+"""flasky.mail.web.charts and its templates: every value is seen, and the table behind a picture says the same."""
 
 import re
 from collections import Counter
@@ -35,7 +35,7 @@ def number(text):
 
 
 def rendered(template, **context):
-    return render_to_string(f"outbox/{template}.html", {"id": "hours", "title": "Per hour", **context})
+    return render_to_string(f"flasky_mail/web/{template}.html", {"id": "hours", "title": "Per hour", **context})
 
 
 def rows(html):
@@ -92,7 +92,7 @@ def test_heights_are_in_proportion_to_the_axis():
 
 
 @given(PERIODS)
-def test_the_figures_add_up(periods):
+def test_the_values_add_up(periods):
     if chart := bars(periods):
         assert (
             number(chart.sent) == sum(number(bar.sent) for bar in chart.bars) == sum(sent for _, _, sent, _ in periods)

@@ -18,7 +18,7 @@ from tests.people import staff_user
 
 pytestmark = pytest.mark.django_db
 
-LIST = "/admin/mail/outboxmessage/"
+LIST = "/admin/flasky_mail/outboxmessage/"
 ACT = f"{LIST}act/"
 
 
@@ -34,7 +34,7 @@ def actor(ann, client):
 
 
 def staff(name, *permissions, email="ann@example.com"):
-    return staff_user(name, *(permissions or ["change_outboxmessage"]), email=email)
+    return staff_user(name, *(permissions or ["change_outboxmessage", "open_outboxmessage"]), email=email)
 
 
 def store(state=State.QUEUED, subject="Hi", **changes):
@@ -120,7 +120,7 @@ def test_the_question_says_what_is_left_out_and_why(actor):
 
 def test_when_nothing_can_be_done_there_is_no_button(actor):
     page = ask(actor, "release", store())
-    assert "Nothing can be done: only what is held (and not pruned) can be released." in read(page)
+    assert "Nothing can be done. Only what is held (and not pruned) can be released." in read(page)
     assert "confirmed" not in fields(page)
     assert f'href="{LIST}"' in page.content.decode()
 
@@ -174,7 +174,7 @@ def test_what_changed_after_the_question_is_left_out_with_the_reason(actor):
     page = ask(actor, "hold", claimed, pruned, deleted, queued)
     OutboxMessage.objects.filter(pk=claimed.pk).update(state=State.SENDING)
     OutboxMessage.objects.filter(pk=deleted.pk).delete()
-    assert "2 held, 2 left out: only what is queued can be." in read(confirm(actor, page))
+    assert "2 held. 2 left out. Only what is queued can be held." in read(confirm(actor, page))
 
 
 def test_a_second_click_is_told_that_it_was_done_already(actor):
@@ -192,7 +192,7 @@ def test_a_colleague_who_is_slower_is_told_that_it_was_done_already(actor):
     confirm(actor, first)
     OutboxMessage.objects.update(state=State.FAILED)  # at once
     assert "0 queued again. 1 was done already." in read(confirm(colleague, second))
-    assert Action.objects.get().person == "Ann"
+    assert Action.objects.get().actor == "Ann"
 
 
 def test_one_that_is_refused_is_named_with_its_reason(actor, settings):
@@ -231,7 +231,7 @@ def test_what_was_refused_is_not_asked_for_again(actor, settings):
 def test_a_person_without_a_mail_address_gets_nothing_forwarded_and_is_told_why(client):
     client.force_login(staff("Bob", email=""))
     page = client.post(ACT, {"action": "forward", "message": store().pk, "next": LIST}, follow=True)
-    assert "Flasky does not know your mail address, so nothing was forwarded." in read(page)
+    assert "Your user has no mail address, so nothing was forwarded." in read(page)
     assert OutboxMessage.objects.count() == 1
 
 
@@ -255,7 +255,7 @@ def test_what_is_ticked_does_not_matter_to_all_that_match(actor):
         fields(actor.post(f"{ACT}?tab=failed", {"action": "requeue", "scope": "all", "message": ticked.pk})),
     )
     assert states() == [State.HELD, State.QUEUED]
-    assert matching.actions.get().person == "Ann"
+    assert matching.actions.get().actor == "Ann"
 
 
 def test_what_came_after_the_question_is_not_in_the_answer(actor):
@@ -292,7 +292,7 @@ def test_no_more_than_the_most_are_chosen_and_the_page_says_so(actor, monkeypatc
 
 def test_thousands_are_answered_in_one_field(actor, monkeypatch):
     """Django reads at most 1,000 fields."""
-    monkeypatch.setattr(actions, "PATIENCE", 60)
+    monkeypatch.setattr(actions, "ANSWER_AFTER", 60)
     OutboxMessage.objects.bulk_create([OutboxMessage(state=State.QUEUED, content=b"x") for _ in range(1500)])
     page = ask_for_all(actor, "hold")
     assert "Hold 1,500 messages?" in read(page)

@@ -6,7 +6,7 @@ import pytest
 from django.core.mail import EmailMultiAlternatives
 from django.utils import timezone
 
-from flasky.mail.models import OutboxMessage, RelayTrouble
+from flasky.mail.models import OutboxMessage, RelayOutage
 from flasky.mail.web.search import PER_PAGE
 
 pytestmark = pytest.mark.django_db
@@ -86,7 +86,7 @@ def test_the_list_says_that_a_relay_takes_no_mail_and_that_mail_is_overdue(clien
     assert "Mail waits" not in client.get("/mailbox/").content.decode()
     store()
     OutboxMessage.objects.update(next_attempt_at=timezone.now() - timedelta(hours=2))
-    RelayTrouble.objects.note("relay.test:25", "relay.test <refused> the login.", timezone.now())
+    RelayOutage.objects.note("relay.test:25", "relay.test <refused> the login.", timezone.now())
     page = client.get("/mailbox/").content.decode()
     assert "relay.test &lt;refused&gt; the login." in page
     assert "1 message is overdue, the oldest by 2 hours." in page
@@ -95,3 +95,11 @@ def test_the_list_says_that_a_relay_takes_no_mail_and_that_mail_is_overdue(clien
 @pytest.mark.parametrize("path", ["", "charts/", *PARTS])
 def test_it_can_only_be_read(client, debug, path):
     assert client.post("/mailbox/" + path.format(store().pk)).status_code == 405
+
+
+def test_a_kind_that_has_no_template_can_be_chosen_and_the_chosen_one_stays_a_choice(client, debug):
+    OutboxMessage.objects.filter(pk=store().pk).update(kind="shop/order")
+    page = client.get("/mailbox/?kind=shop/rare").content.decode()
+    assert '<option value="shop/order">shop/order</option>' in page
+    assert '<option value="shop/rare" selected>shop/rare</option>' in page
+    assert "mail/new_user" not in page

@@ -15,7 +15,7 @@ PARTS = ["change/", "html/", "eml/", "attachment/1/"]
 
 @pytest.fixture
 def actor(staff):
-    return staff("view_outboxmessage", "change_outboxmessage")
+    return staff("view_outboxmessage", "change_outboxmessage", "open_outboxmessage")
 
 
 @pytest.fixture
@@ -27,8 +27,8 @@ def message():
     return email.outbox_message
 
 
-def address(message, part="change/"):
-    return f"/admin/mail/outboxmessage/{message.pk}/{part}"
+def url(message, part="change/"):
+    return f"/admin/flasky_mail/outboxmessage/{message.pk}/{part}"
 
 
 def buttons(response):
@@ -37,40 +37,40 @@ def buttons(response):
 
 @pytest.mark.parametrize("part", PARTS)
 def test_strangers_are_sent_to_the_log_in(client, message, part):
-    response = client.get(address(message, part))
+    response = client.get(url(message, part))
     assert response.status_code == 302
     assert response["Location"].startswith("/admin/login/")
 
 
 @pytest.mark.parametrize("part", PARTS)
 def test_staff_without_the_permission_see_nothing_of_it(staff, message, part):
-    assert staff("view_user").get(address(message, part)).status_code == 403
+    assert staff("view_user").get(url(message, part)).status_code == 403
 
 
 @pytest.mark.parametrize("part", PARTS)
 @pytest.mark.parametrize("permission", ["view_outboxmessage", "change_outboxmessage"])
-def test_who_may_look_or_act_sees_all_of_it(staff, message, part, permission):
-    response = staff(permission).get(address(message, part))
+def test_who_may_look_or_act_and_open_sees_all_of_it(staff, message, part, permission):
+    response = staff(permission, "open_outboxmessage").get(url(message, part))
     assert response.status_code == 200
     assert "private" in response["Cache-Control"]
 
 
 @pytest.mark.parametrize("part", PARTS)
 def test_nothing_of_it_takes_a_post(actor, message, part):
-    assert actor.post(address(message, part), {"subject": "x", "_save": "Save"}).status_code == 405
+    assert actor.post(url(message, part), {"subject": "x", "_save": "Save"}).status_code == 405
     assert OutboxMessage.objects.get().subject == "Hi"
 
 
 def test_a_superuser_cannot_edit_it_either(client, message):
     User.objects.bulk_create([User(username="Boss", is_staff=True, is_superuser=True)])
     client.force_login(User.objects.get())
-    assert client.post(address(message), {"subject": "x"}).status_code == 405
-    assert client.post(address(message, "delete/"), {"post": "yes"}).status_code == 403
+    assert client.post(url(message), {"subject": "x"}).status_code == 405
+    assert client.post(url(message, "delete/"), {"post": "yes"}).status_code == 403
     assert OutboxMessage.objects.get().subject == "Hi"
 
 
 def test_who_may_only_look_is_offered_no_action(viewer, message):
-    assert buttons(viewer.get(address(message))) == []
+    assert buttons(viewer.get(url(message))) == []
 
 
 @pytest.mark.parametrize(
@@ -86,33 +86,30 @@ def test_who_may_only_look_is_offered_no_action(viewer, message):
 )
 def test_who_may_act_is_offered_what_applies(actor, message, state, offered):
     OutboxMessage.objects.update(state=state)
-    assert buttons(actor.get(address(message))) == offered
+    assert buttons(actor.get(url(message))) == offered
 
 
 def test_the_page_leads_on_within_the_admin(viewer, message):
-    page = viewer.get(address(message)).content.decode()
-    for link in (f'src="{address(message, "html/")}"', f'href="{address(message, "eml/")}"'):
+    page = viewer.get(url(message)).content.decode()
+    for link in (f'src="{url(message, "html/")}"', f'href="{url(message, "eml/")}"'):
         assert link in page
-    assert (
-        f'href="{address(message, "attachment/1/")}"'
-        in viewer.get(f"{address(message)}?tab=attachments").content.decode()
-    )
-    assert 'href="/admin/mail/outboxmessage/"' in page
+    assert f'href="{url(message, "attachment/1/")}"' in viewer.get(f"{url(message)}?tab=attachments").content.decode()
+    assert 'href="/admin/flasky_mail/outboxmessage/"' in page
 
 
 def test_the_parts_are_what_was_stored(viewer, message):
-    assert b"<p>Hello</p>" in viewer.get(address(message, "html/")).content
-    assert viewer.get(address(message, "eml/")).content == bytes(message.content)
-    assert viewer.get(address(message, "attachment/1/")).content == b"attached\r\n"
+    assert b"<p>Hello</p>" in viewer.get(url(message, "html/")).content
+    assert viewer.get(url(message, "eml/")).content == bytes(message.content)
+    assert viewer.get(url(message, "attachment/1/")).content == b"attached\r\n"
 
 
 @pytest.mark.parametrize("part", PARTS[1:])
 def test_a_part_of_a_message_that_does_not_exist_is_not_found(viewer, part):
     for number in (4711, 10**30):
-        assert viewer.get(f"/admin/mail/outboxmessage/{number}/{part}").status_code == 404
+        assert viewer.get(f"/admin/flasky_mail/outboxmessage/{number}/{part}").status_code == 404
 
 
 @pytest.mark.parametrize("key", ["4711", "rubbish", "1" * 30])
 def test_the_page_of_a_message_that_does_not_exist_leads_back_with_a_word(viewer, key):
-    response = viewer.get(f"/admin/mail/outboxmessage/{key}/change/", follow=True)
+    response = viewer.get(f"/admin/flasky_mail/outboxmessage/{key}/change/", follow=True)
     assert "Perhaps it was deleted?" in response.content.decode()

@@ -44,30 +44,30 @@ def write(settings, tmp_path):
 
 @pytest.fixture
 def read(client, debug):
-    """Return the page at an address."""
+    """Return the page at a URL."""
 
-    def read(address):
-        response = client.get(address)
+    def read(url):
+        response = client.get(url)
         assert response.status_code == 200
         return response.content.decode()
 
     return read
 
 
-@pytest.mark.parametrize("address", [LIST, PAGE, FRAME, *UNKNOWN])
+@pytest.mark.parametrize("url", [LIST, PAGE, FRAME, *UNKNOWN])
 @pytest.mark.parametrize("method", ["get", "post"])
-def test_without_debug_there_is_no_catalogue(client, method, address):
-    assert getattr(client, method)(address).status_code == 404
+def test_without_debug_there_are_no_previews(client, method, url):
+    assert getattr(client, method)(url).status_code == 404
 
 
-@pytest.mark.parametrize("address", UNKNOWN)
-def test_what_there_is_not_is_not_found(client, debug, address):
-    assert client.get(address).status_code == 404
+@pytest.mark.parametrize("url", UNKNOWN)
+def test_what_there_is_not_is_not_found(client, debug, url):
+    assert client.get(url).status_code == 404
 
 
-@pytest.mark.parametrize("address", [LIST, PAGE, FRAME])
-def test_it_can_only_be_read(client, debug, address):
-    assert client.post(address).status_code == 405
+@pytest.mark.parametrize("url", [LIST, PAGE, FRAME])
+def test_it_can_only_be_read(client, debug, url):
+    assert client.post(url).status_code == 405
 
 
 def test_the_list_leads_to_every_kind_in_every_language_with_every_sample(read, german_too):
@@ -75,8 +75,8 @@ def test_the_list_leads_to_every_kind_in_every_language_with_every_sample(read, 
     assert set(links) == {
         (f"{LIST}{kind}/", language, sample) for kind in kinds() for language in ("en", "de") for sample in TEXTS
     }
-    for address, language, sample in links:
-        assert f'id="{sample}"' in read(f"{address}?language={language}")
+    for url, language, sample in links:
+        assert f'id="{sample}"' in read(f"{url}?language={language}")
 
 
 def test_the_list_says_how_many_problems_each_has(read, write):
@@ -87,14 +87,6 @@ def test_the_list_says_how_many_problems_each_has(read, write):
     assert ">1 problem<" in page
     assert ">2 problems<" in page
     assert page.count(">nothing wrong<") == len(kinds()) - 2
-
-
-def test_an_empty_catalogue_says_what_to_do(read, settings):
-    site, text = settings.TEMPLATES
-    loaders = [("django.template.loaders.filesystem.Loader", site["DIRS"])]
-    site = {**site, "DIRS": [], "APP_DIRS": False, "OPTIONS": {**site["OPTIONS"], "loaders": loaders}}
-    settings.TEMPLATES = [site, {**text, "DIRS": [], "APP_DIRS": False}]
-    assert "No mail yet. A kind of mail is a pair of templates" in read(LIST)
 
 
 def test_the_page_has_the_html_and_the_text_of_every_sample_side_by_side(read):
@@ -117,9 +109,9 @@ def test_the_frames_are_shut_in(read):
     assert all('sandbox=""' in frame for frame in frames)
 
 
-@pytest.mark.parametrize("address", [LIST, PAGE])
-def test_the_pages_live_with_the_sites_policy(client, debug, address):
-    response = client.get(address)
+@pytest.mark.parametrize("url", [LIST, PAGE])
+def test_the_pages_live_with_the_sites_policy(client, debug, url):
+    response = client.get(url)
     assert "style-src 'self'" in response["Content-Security-Policy"]
     assert response["X-Frame-Options"] == "DENY"
     assert not re.search(r"<style|<script| style=| on\w+=", response.content.decode())
@@ -163,7 +155,7 @@ def test_a_mail_with_problems_names_them_and_is_shown(read, write):
     write("news.txt", "News")
     write("news.html", '<a href="/x">')
     page = read(f"{LIST}mail/news/")
-    assert "mail/news.html has the relative address &quot;/x&quot;" in page
+    assert "mail/news.html has the relative URL &quot;/x&quot;" in page
     assert page.count("<iframe") == len(TEXTS)
 
 
@@ -176,10 +168,10 @@ def test_a_mail_that_cannot_be_rendered_says_why(read, write):
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("address", [LIST, PAGE, FRAME])
-def test_nothing_is_stored_and_nothing_asked(read, address, django_assert_num_queries):
+@pytest.mark.parametrize("url", [LIST, PAGE, FRAME])
+def test_nothing_is_stored_and_nothing_asked(read, url, django_assert_num_queries):
     with django_assert_num_queries(0):
-        read(address)
+        read(url)
     assert not User.objects.exists()
     assert not OutboxMessage.objects.exists()
 

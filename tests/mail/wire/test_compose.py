@@ -7,17 +7,15 @@ from email.message import MIMEPart
 from email.utils import parseaddr
 
 import pytest
-from anymail.utils import UNSET
 from django.core.mail import EmailMessage, EmailMultiAlternatives
 from django.core.mail.message import EmailAlternative
 from django.utils.functional import lazystr
-from django.utils.translation import gettext_lazy, override
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from flasky.mail.compat import HAS_MODERN_PARTS, attachable
 from flasky.mail.wire import compose, rebuild
-from flasky.mail.wire.headers import encoded_address
+from flasky.mail.wire.headers import encoded_address, wide_address
 
 
 def an_email(**fields):
@@ -32,6 +30,7 @@ def rebuilt(email, recipients=None):
         fields["envelope_sender"],
         recipients or fields["recipients"],
         fields["provider_options"],
+        fields["as_given"],
     )
 
 
@@ -65,6 +64,14 @@ def test_lines_end_with_crlf():
     assert b"\n" not in content.replace(b"\r\n", b"")
 
 
+@pytest.mark.parametrize("attachments", [[], [("a", b"a", "a/b")]])
+def test_lines_end_with_crlf_inside_of_an_encoding_too(attachments):
+    """RFC 2045, section 6.8; Django 6 has base64 for what is long and not in ASCII."""
+    content = compose.compose(an_email(body=("日" * 600 + "\n") * 2, attachments=attachments))["content"]
+    text = rebuild.parse(content).get_body(("plain",)).get_payload(decode=True)
+    assert text.count(b"\n") == text.count(b"\r\n") == 2
+
+
 def test_the_envelope_names_each_recipient_once_and_bcc_is_in_no_header():
     email = an_email(to=["b@example.com", "B <b@example.com>"], cc=["c@example.com"], bcc=["d@example.com"])
     fields = compose.compose(email)
@@ -77,6 +84,60 @@ def test_a_domain_in_any_script_travels_in_its_ascii_form():
     assert fields["recipients"] == ["info@xn--bcher-kva.example"]
 
 
+@pytest.mark.parametrize("name", ["Bcc", "bcc", "Resent-Bcc"])
+@pytest.mark.parametrize("attachments", [[], [("notes.txt", "notes", "text/plain")]])
+def test_whoever_is_named_in_a_header_bcc_gets_the_mail_and_nobody_sees_it(name, attachments):
+    fields = compose.compose(an_email(headers={name: "Dora <d@example.com>, e@example.com"}, attachments=attachments))
+    assert fields["recipients"] == ["b@example.com", "d@example.com", "e@example.com"]
+    assert b"d@example.com" not in fields["content"]
+    assert b"bcc" not in fields["content"].lower()
+
+
+class Hiding(EmailMultiAlternatives):
+    def message(self, **options):
+        message = super().message(**options)
+        message["Bcc"] = "d@example.com"
+        return message
+
+
+def test_a_header_bcc_that_an_emails_own_class_makes_is_not_shown_either():
+    assert b"d@example.com" not in compose.compose(Hiding("Hi", "Hello", "a@example.com", ["b@example.com"]))["content"]
+
+
+ATTACHED = [("größe.txt", "notes", "text/plain")]
+
+
+@pytest.mark.parametrize("attachments", [[], ATTACHED])
+def test_a_domain_travels_in_the_ascii_form_of_idna_2008_wherever_it_stands(attachments):
+    email = an_email(
+        from_email="Zoë <a@faß.example>", to=["b@faß.example"], cc=["Ç <c@faß.example>"], attachments=attachments
+    )
+    email.extra_headers = {"Sender": "d@faß.example, Ö <e@faß.example>"}
+    fields = compose.compose(email)
+    assert fields["recipients"] == ["b@xn--fa-hia.example", "c@xn--fa-hia.example"]
+    assert fields["content"].count(b"@xn--fa-hia.example") == 6  # with the Message-ID's
+    assert b"fass" not in fields["content"]
+
+
+@pytest.mark.parametrize("attachments", [[], ATTACHED])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("In-Reply-To", f"<{'a' * 90}@example.com>"),
+        ("References", " ".join(f"<{number}{'b' * 60}@example.com>" for number in range(9))),
+        ("List-Unsubscribe", f"<https://example.com/unsubscribe?token={'c' * 300}>, <mailto:leave@example.com>"),
+        ("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"),
+        ("Message-ID", f"<{'d' * 150}@example.com>"),
+        ("Feedback-ID", "e" * 200),
+    ],
+)
+def test_ids_and_urls_are_written_as_they_are_however_long(name, value, attachments):
+    """Django 6 by itself writes them in encoded words, in which no program looks for them."""
+    content = compose.compose(an_email(headers={name: value}, attachments=attachments))["content"]
+    header = content.partition(b"\r\n\r\n")[0].replace(b"\r\n ", b" ")
+    assert f"{name}: {value}".encode() in header.replace(b":  ", b": ")
+
+
 @pytest.mark.parametrize(
     "address",
     [
@@ -86,7 +147,6 @@ def test_a_domain_in_any_script_travels_in_its_ascii_form():
         "a@b..c",
         "a b@example.com",
         "a@example.com, b@example.com",
-        "jürgen@example.com",
         "",
         "Ann <>",
     ],
@@ -94,6 +154,14 @@ def test_a_domain_in_any_script_travels_in_its_ascii_form():
 def test_an_address_that_smtp_cannot_carry_is_refused(address):
     with pytest.raises(ValueError, match=r"address|Invalid|ASCII"):
         compose.envelope_address(address)
+
+
+def test_a_long_name_before_a_domain_outside_ascii_is_folded():
+    sender = f"{'ñ' * 60} <ann@bücher.example>"
+    email = an_email(from_email=sender, headers={"Cc": sender}, attachments=[("a.txt", "a", "text/plain")])
+    header = compose.compose(email)["content"].partition(b"\r\n\r\n")[0]
+    assert header.count(b"<ann@xn--bcher-kva.example>") == 2
+    assert max(map(len, header.split(b"\r\n"))) <= 78
 
 
 @pytest.mark.parametrize("field", ["subject", "from_email"])
@@ -137,8 +205,27 @@ def test_a_name_that_no_header_can_have_is_refused(name):
 def test_an_email_without_a_part_that_headers_need_is_refused(field):
     email = an_email()
     setattr(email, field, None)
-    with pytest.raises(ValueError, match=f"{field} is None"):
+    email.template_id = "welcome"  # which a provider would know
+    with pytest.raises(
+        ValueError, match=rf"{field} is None\. .* one of Anymail's back ends as MAIL_TRANSPORT, which is"
+    ):
         compose.compose(email)
+
+
+@pytest.mark.parametrize("field", ["subject", "from_email", "body"])
+def test_what_the_template_of_a_provider_brings_is_left_to_it(field, settings):
+    settings.MAIL_TRANSPORT = "mailgun"
+    email = an_email()
+    setattr(email, field, None)
+    with pytest.raises(ValueError, match=rf"{field} is None\. .* with a template_id"):
+        compose.compose(email)
+    email.template_id = "welcome"
+    assert getattr(rebuilt(email), field) is None
+    assert (
+        compose.compose(email)["from_header"] == "a@example.com"
+        if field != "from_email"
+        else settings.DEFAULT_FROM_EMAIL
+    )
 
 
 def test_a_mail_over_the_size_limit_is_refused_with_both_numbers(settings):
@@ -147,61 +234,12 @@ def test_a_mail_over_the_size_limit_is_refused_with_both_numbers(settings):
         compose.compose(an_email(body="x" * 3000))
 
 
-def test_provider_options_survive():
-    email = an_email()
-    email.tags, email.metadata, email.track_opens = ["welcome"], {"id": 7}, False
-    again = rebuilt(email)
-    assert (again.tags, again.metadata, again.track_opens) == (["welcome"], {"id": 7}, False)
-
-
-def test_a_provider_option_that_is_no_json_is_refused_by_name():
-    email = an_email()
-    email.metadata = {"day": datetime(2026, 11, 22, tzinfo=timezone.utc)}
-    with pytest.raises(ValueError, match="metadata cannot be kept"):
-        compose.compose(email)
-
-
-def test_what_anymail_calls_unset_is_left_out_wherever_it_stands():
-    email = an_email()
-    email.tags, email.metadata = ["a", UNSET], {"id": 7, "campaign": UNSET, "note": None, "inner": {"a": UNSET}}
-    email.template_id = email.merge_data = UNSET
-    assert compose.compose(email)["provider_options"] == {
-        "tags": ["a"],
-        "metadata": {"id": 7, "note": None, "inner": {}},
-    }
-
-
-class NewsletterEmail(EmailMessage):
-    tags = ("newsletter",)
-
-
-def test_an_option_of_the_emails_class_is_kept_as_anymail_would_read_it():
-    fields = compose.compose(NewsletterEmail("Hi", "Hello", "a@example.com", ["b@example.com"]))
-    assert fields["provider_options"] == {"tags": ["newsletter"]}
-
-
-def test_lazy_texts_in_options_are_read_in_the_language_of_the_moment():
-    email = an_email()
-    email.tags, email.metadata = [gettext_lazy("Yes")], {gettext_lazy("No"): {"answer": gettext_lazy("Yes")}}
-    email.template_id = gettext_lazy("Yes")
-    with override("de"):
-        options = compose.compose(email)["provider_options"]
-    assert options == {"tags": ["Ja"], "metadata": {"Nein": {"answer": "Ja"}}, "template_id": "Ja"}
-
-
-def test_a_number_that_no_json_has_is_refused_by_the_options_name():
-    email = an_email()
-    email.metadata = {"ratio": float("nan")}
-    with pytest.raises(ValueError, match="metadata cannot be kept"):
-        compose.compose(email)
-
-
 def test_a_mail_for_later_bears_the_date_of_that_time_and_no_provider_delays_it_again():
     email = an_email()
     email.send_at = datetime(2099, 11, 22, tzinfo=timezone.utc)
     fields = compose.compose(email)
     assert b"Date: Sun, 22 Nov 2099 00:00:00 +0000" in fields["content"]
-    assert fields["provider_options"] == {}
+    assert rebuilt(email).send_at is None  # which takes back a default of the project, too
 
 
 def test_an_email_comes_back_as_it_was():
@@ -316,7 +354,7 @@ def without_boundary(content):
 
 HTML = EmailAlternative("<p>Hello</p>", "text/html")
 FIXED = {"Message-ID": "<1@example.com>", "Date": "Sun, 22 Nov 2026 17:00:00 +0000"}
-any_text = st.text(st.characters(exclude_categories=["Cs"]), max_size=2000)
+any_text = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\r"), max_size=2000)
 one_line = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\n\r\v\f\x1c\x1d\x1e"), max_size=200)
 addresses = st.builds(
     '"{}" <{}@{}>'.format, st.text("Añ日 ,.'()", max_size=90), st.just("a.b+c"), st.just("bücher.example")
@@ -328,7 +366,7 @@ addresses = st.builds(
 @example("y" * 69, "x" * 998, "ß" * 499, "a@example.com", [], "z" * 70)  # lines as long as they may be
 @example("y" * 70, "x" * 998, "x" * 999, "a@example.com", [], "z" * 71)  # and longer
 @example("  two  spaces  ", "x" * 999, "ß" * 500, "a@example.com", [], "\t")
-@example("Hi", "\r\n\r\n\n.\r\r", "From me\n--\n", "a@example.com", ["b@example.com"] * 5, "x y")
+@example("Hi", "\r\n\r\n\n.\r\n", "From me\n--\n", "a@example.com", ["b@example.com"] * 5, "x y")
 @example("Hi", "", "<p>Hello</p>", "a@example.com", ["b@example.com"], "")
 def test_an_email_has_the_bytes_that_django_would_give_it(subject, text, html, sender, others, value):
     """Ordinary mails are written without the email package; nobody can tell from the result."""
@@ -338,7 +376,7 @@ def test_an_email_has_the_bytes_that_django_would_give_it(subject, text, html, s
         an_email(body=text, headers=headers, **fields),
         an_email(body=text, headers=headers, **fields, alternatives=[(html, "text/html")]),
     ):
-        assert without_boundary(compose.wire_form(email)[0]) == djangos(email)
+        assert without_boundary(compose.compose(email)["content"]) == djangos(email)
 
 
 @pytest.mark.parametrize("subject", ["Hi", "Grüße", "one line " * 20, "ein Gruß " * 20])
@@ -348,7 +386,7 @@ def test_an_ordinary_email_says_what_djangos_message_says(subject, sender, alter
     email = an_email(
         subject=subject, body="Hello ß\n", from_email=sender, cc=[sender], headers=FIXED, alternatives=alternatives
     )
-    ours, theirs = rebuild.parse(compose.wire_form(email)[0]), rebuild.parse(djangos(email))
+    ours, theirs = rebuild.parse(compose.compose(email)["content"]), rebuild.parse(djangos(email))
     for name in ("Subject", "From", "To", "Cc", "Message-ID", "Date"):
         assert rebuild.header(ours, name).split() == rebuild.header(theirs, name).split()
     assert (rebuild.text_body(ours), rebuild.html_body(ours)) == (rebuild.text_body(theirs), rebuild.html_body(theirs))
@@ -417,12 +455,6 @@ def test_a_charset_of_the_project_is_kept(settings):
     assert rebuild.text_body(rebuild.parse(content)).strip() == "Grüße"
 
 
-@pytest.mark.parametrize("field", ["subject", "body"])
-def test_half_a_character_is_refused(field):
-    with pytest.raises(ValueError, match="surrogates not allowed"):
-        compose.compose(an_email(**{field: "\ud83c"}))
-
-
 @given(
     st.lists(
         st.sampled_from(["a", "Ann", " ", "<", ">", "@", ".", "_", "-", '"', "=?", "x.de", "a@x.de", "ü", "b" * 63])
@@ -438,14 +470,14 @@ def test_an_address_read_without_a_parser_is_what_the_parser_reads(pieces):
         bare = compose.envelope_address(address)
     except ValueError:
         return
-    assert bare == parseaddr(encoded_address(address, "utf-8"))[1]
+    assert bare == wide_address(parseaddr(encoded_address(address, "utf-8"))[1])
 
 
 printable = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="\u2028\u2029"), max_size=200)
 
 
 @given(
-    subject=printable, body=st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r"), max_size=2000)
+    subject=printable, body=st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\r"), max_size=2000)
 )
 def test_any_subject_and_body_survive_the_wire(subject, body):
     again = rebuilt(an_email(subject=subject, body=body))

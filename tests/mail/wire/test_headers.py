@@ -3,11 +3,11 @@
 import contextlib
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from flasky.mail.compat import HAS_MODERN_PARTS
-from flasky.mail.wire.headers import encoded, encoded_address, header_line
+from flasky.mail.wire.headers import WIDE_DOMAIN, encoded, encoded_address, header_line
 
 PIECES = ["a", "Ann", " ", "<", ">", "@", ".", '"', "=?", "x.de", "a@x.de", "ü", "b" * 63, ",", ";", ":", "(", "日本"]
 awkward = st.lists(st.sampled_from(PIECES), max_size=9).map("".join)
@@ -37,6 +37,9 @@ def test_what_is_not_one_address_is_refused(address):
         encoded_address(address, "utf-8")
 
 
+FOLDED = 40  # octets; Django folds a longer part before the @, if it must encode it, and refuses what it has made
+
+
 def result_of(function, *arguments):
     try:
         return function(*arguments)
@@ -49,8 +52,10 @@ def result_of(function, *arguments):
 def test_the_result_is_that_of_django_5(value, name):
     from django.core.mail.message import forbid_multi_line_headers, sanitize_address
 
+    assume(not WIDE_DOMAIN.search(value))  # for which Django has an older rule
     assert result_of(encoded, name, value) == result_of(lambda: forbid_multi_line_headers(name, value, "utf-8")[1])
-    assert result_of(encoded_address, value, "utf-8") == result_of(sanitize_address, value, "utf-8")
+    if value.isascii() or len(value.encode()) < FOLDED:
+        assert result_of(encoded_address, value, "utf-8") == result_of(sanitize_address, value, "utf-8")
 
 
 @pytest.mark.parametrize("address", ["..@[ ", "8=。?..@[\t", "a@" + "(" * 1990, '"' * 20_000])

@@ -1,3 +1,5 @@
+"""Run the drill: read its arguments and print its progress."""
+
 import random
 import signal
 from argparse import ArgumentTypeError
@@ -8,9 +10,10 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from flasky.drill.conductor import Conductor, Plan
-from flasky.drill.relay import Relay, hang_up_after_each_mail, random_faults, running
+from flasky.drill.relay import FaultyRelay, hang_up_after_each_mail, random_faults, running
 from flasky.drill.report import Report
 from flasky.drill.scratch import NoScratchDatabase, scratch_database
+from flasky.drill.victim import WAYS
 from flasky.mail.models import OutboxMessage
 
 MOST_COMPLAINTS = 20  # lines
@@ -37,7 +40,7 @@ class Command(BaseCommand):
         parser.add_argument("--threads", type=positive, default=4, help="in each process (4)")
         parser.add_argument(
             "--dispatcher",
-            choices=["threads", "none", "inline", "celery"],
+            choices=[*WAYS],
             default="threads",
             help="how they deliver, as MAIL_DISPATCHER says; none: with manage.py deliver_mail --loop (threads)",
         )
@@ -59,7 +62,7 @@ class Command(BaseCommand):
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self.interrupt)
         try:
-            self.drill(plan, Relay(faults))
+            self.drill(plan, FaultyRelay(faults))
         except NoScratchDatabase as error:
             raise CommandError(str(error)) from None
         except KeyboardInterrupt:
@@ -69,10 +72,12 @@ class Command(BaseCommand):
         self.interrupted = True  # what is raised while an object is cleared away, Python only prints
         raise KeyboardInterrupt
 
-    def drill(self, plan: Plan, relay: Relay) -> None:
+    def drill(self, plan: Plan, relay: FaultyRelay) -> None:
         self.stdout.write(f"{plan.kills} kills, {plan.workers} workers with {plan.threads} threads, seed {plan.seed}")
         if plan.dispatcher == "celery" and find_spec("celery") is None:
-            raise CommandError("Celery is not installed: pip install -r requirements-celery.txt")
+            raise CommandError(
+                'Celery is not here: pip install "flasky-mail[celery]"; for Flasky itself -r requirements-celery.txt'
+            )
         with scratch_database(), running(relay):
             conductor = Conductor(plan, relay, self.show)
             conductor.run()

@@ -1,3 +1,5 @@
+"""Run the lint of mail templates: print what is wrong with each kind of mail."""
+
 from typing import Any
 
 from django.core.checks import Tags

@@ -1,3 +1,5 @@
+"""Requeue messages that are chosen by number, state, recipient or age."""
+
 import re
 from argparse import ArgumentTypeError
 from collections import Counter
@@ -5,11 +7,13 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
+from flasky.mail import dispatchers
+from flasky.mail.conf import conf
 from flasky.mail.models import OutboxMessage, State
 from flasky.mail.storing.origin import operator
 from flasky.mail.wire.compose import envelope_address
@@ -17,7 +21,6 @@ from flasky.mail.wire.compose import envelope_address
 BATCH = 500  # messages that one statement names
 LONGEST_NUMBER = 18  # digits; no database counts further than 19
 AGE_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
-CAN_BE_QUEUED = (State.FAILED.value, State.HELD.value, State.CANCELLED.value)
 LEFT_OUT: dict[str, str] = {
     State.QUEUED: "queued already",
     State.SENDING: "being delivered",
@@ -35,16 +38,17 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
+        states = [state.value for state in State.for_requeue()]
         which = "the number of a message that failed, is held or cancelled"
         parser.add_argument("id", nargs="*", type=number, help=which)
-        parser.add_argument("--state", action="append", choices=CAN_BE_QUEUED, help="may be given several times")
+        parser.add_argument("--state", action="append", choices=states, help="may be given several times")
         parser.add_argument("--to", metavar="ADDRESS", help="messages with this recipient")
         parser.add_argument("--newer-than", metavar="AGE", help="messages stored since then, for example 90m, 12h, 3d")
         parser.add_argument("--older-than", metavar="AGE", help="messages stored before that")
         parser.add_argument("--dry-run", action="store_true", help="count only")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        states = options["state"] or (CAN_BE_QUEUED if options["id"] else CAN_BE_QUEUED[:1])
+        states = options["state"] or (State.for_requeue() if options["id"] else [State.FAILED])
         chosen, left_out = choose(states, options)
         if options["dry_run"]:
             self.stdout.write(f"{len(chosen)} would be queued again.")
@@ -54,6 +58,7 @@ class Command(BaseCommand):
                 OutboxMessage.objects.filter(pk__in=chosen[start : start + BATCH]).requeue(by)
                 for start in range(0, len(chosen), BATCH)
             )
+            transaction.on_commit(dispatchers.wake, robust=True)
             left_out["changed meanwhile"] = len(chosen) - queued
             self.stdout.write(f"{queued} queued again.")
         for reason, count in (+left_out).items():
@@ -61,7 +66,7 @@ class Command(BaseCommand):
         if chosen and not options["dry_run"]:
             self.stdout.write(
                 "A running worker, or server with MAIL_DISPATCHER=threads, takes them up within "
-                f"{settings.MAIL_SWEEP_INTERVAL} s; manage.py deliver_mail delivers them now."
+                f"{conf.MAIL_SWEEP_INTERVAL} s; manage.py deliver_mail delivers them now."
             )
 
 
@@ -79,13 +84,11 @@ def choose(states: Collection[str], options: dict[str, Any]) -> tuple[list[int],
         messages = messages.filter(created_at__gte=moment(options["newer_than"]))
     if options["older_than"]:
         messages = messages.filter(created_at__lt=moment(options["older_than"]))
-    recipient = address(options["to"])
+    if options["to"]:
+        messages = messages.to(address(options["to"]))
     chosen, left_out = [], Counter[str]()
-    rows = messages.order_by("pk").annotate(empty=Q(content=b"")).values_list("pk", "state", "empty", "recipients")
-    for pk, state, empty, recipients in rows.iterator():
-        # Not asked of the database: SQLite cannot look into a JSON list.
-        if recipient and recipient not in map(str.lower, recipients):
-            continue
+    rows = messages.order_by("pk").annotate(empty=Q(content=b"")).values_list("pk", "state", "empty")
+    for pk, state, empty in rows.iterator():
         ids.discard(pk)
         if state not in states:
             left_out[LEFT_OUT.get(state, state)] += 1
@@ -97,9 +100,9 @@ def choose(states: Collection[str], options: dict[str, Any]) -> tuple[list[int],
     return chosen, left_out
 
 
-def address(typed: str | None) -> str:
+def address(typed: str) -> str:
     try:
-        return envelope_address(typed).lower() if typed else ""
+        return envelope_address(typed).lower()
     except ValueError as error:
         raise CommandError(str(error)) from None
 

@@ -1,4 +1,4 @@
-"""The development server, stopped in order: the mail that is on the wire is finished before the process ends.
+"""Run the development server, and stop it in order: the mail that is on the wire is finished first.
 
 Django's autoreloader kills its child 0.25 s after Ctrl-C and at once on SIGTERM, because `subprocess.run` does.
 """

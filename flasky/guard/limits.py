@@ -1,0 +1,112 @@
+"""Allow only so much in so long: `take()` before anything is done that strangers could do without end.
+
+The counts are in the database, for all processes on all hosts, and need no other server. Time is divided into periods
+from the epoch on, so that around the end of one up to twice as much can happen in as long. A refusal writes nothing:
+a flood costs one look each. Addresses and names are kept as keyed hashes only, and no longer than their period.
+"""
+
+import hashlib
+import hmac
+import random
+import time
+from typing import NamedTuple
+
+from django.conf import settings
+from django.db import OperationalError, connections, router, transaction
+from django.db.models import F
+
+from flasky.guard.models import Tally
+from flasky.mail.db import sql
+
+DEADLOCKS = 20  # after which nobody tries once more
+CLEAN_INTERVAL = 60  # s between two looks of a process for periods that are over
+MOST_REMOVED = 1000  # rows at once
+
+_clean_at = 0.0  # on the monotonic clock
+
+
+class Limit(NamedTuple):
+    """At most `most` in `seconds` of what `name` says, by or for `whom`; a most of 0 is no limit."""
+
+    name: str
+    whom: str
+    most: int
+    seconds: int
+
+
+class TooMany(Exception):
+    """A limit is reached; in `seconds` its next period begins. The site's middleware answers it with 429."""
+
+    def __init__(self, limit: Limit, seconds: int) -> None:
+        super().__init__(f"{limit.name}: more than {limit.most} in {limit.seconds} s")
+        self.limit, self.seconds = limit, seconds
+
+
+def take(*limits: Limit) -> None:
+    """Count one for each of the limits; raise TooMany, and count none, if one of them is reached.
+
+    Call it outside of a transaction: others who are counted by the same limits wait until it ends.
+    """
+    now = time.time()
+    asked = {_key(limit, now): limit for limit in limits if limit.most}
+    if not asked:
+        return
+    _refuse_beyond(asked, now, taken=0)
+    for is_last in [*[False] * DEADLOCKS, True]:
+        try:
+            _take_together(asked, now)
+            break
+        except OperationalError as error:
+            # MariaDB lets those who insert the same row at once wait for each other in a circle.
+            if is_last or connections[_alias()].in_atomic_block or "deadlock" not in str(error).lower():
+                raise
+            time.sleep(random.uniform(0, 0.05))
+    _clean_now_and_then(now)
+
+
+def give_back(*limits: Limit) -> None:
+    """Uncount one for each of the limits: what was taken turned out to be harmless."""
+    keys = [_key(limit, time.time()) for limit in limits]
+    Tally.objects.filter(pk__in=keys, count__gt=0).update(count=F("count") - 1)
+
+
+def count(limit: Limit) -> int:
+    """Return how often the limit was taken in its present period."""
+    return Tally.objects.filter(pk=_key(limit, time.time())).values_list("count", flat=True).first() or 0
+
+
+def _take_together(asked: dict[str, Limit], now: float) -> None:
+    with transaction.atomic(using=_alias()):
+        for key in sorted(asked):  # everybody in the same order
+            sql.add(Tally, {"key": key}, {"count": 1}, connections[_alias()])
+        _refuse_beyond(asked, now, taken=1)
+
+
+def _refuse_beyond(asked: dict[str, Limit], now: float, taken: int) -> None:
+    counts = dict(Tally.objects.using(_alias()).filter(pk__in=asked).values_list("pk", "count"))
+    full = [limit for key, limit in asked.items() if counts.get(key, 0) >= limit.most + taken]
+    if full:
+        limit = max(full, key=lambda limit: _end(limit, now))
+        raise TooMany(limit, max(1, round(_end(limit, now) - now)))
+
+
+def _key(limit: Limit, now: float) -> str:
+    """Return the key of the period's row. An address could be guessed from a plain hash of it."""
+    text = f"{limit.name}\n{limit.seconds}\n{limit.whom}".encode("utf-8", "surrogatepass")
+    return f"{_end(limit, now):010d}-{hmac.new(settings.SECRET_KEY.encode(), text, hashlib.sha256).hexdigest()}"
+
+
+def _end(limit: Limit, now: float) -> int:
+    return (int(now) // limit.seconds + 1) * limit.seconds
+
+
+def _clean_now_and_then(now: float) -> None:
+    global _clean_at
+    if time.monotonic() >= _clean_at:
+        _clean_at = time.monotonic() + CLEAN_INTERVAL
+        over = Tally.objects.filter(pk__lt=f"{int(now):010d}").values_list("pk", flat=True)[:MOST_REMOVED]
+        Tally.objects.filter(pk__in=list(over)).delete()
+
+
+def _alias() -> str:
+    return router.db_for_write(Tally)

@@ -1,0 +1,26 @@
+"""Answer with 429 whoever has reached a limit."""
+
+from collections.abc import Callable
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+
+from flasky.guard.limits import TooMany
+
+
+class TooManyRequests:
+    """Middleware: whatever view or form raises TooMany, the answer says when to come again."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+        if not isinstance(error, TooMany):
+            return None
+        minutes = -(-error.seconds // 60)
+        response = render(request, "429.html", {"minutes": minutes}, status=429)
+        response["Retry-After"] = str(error.seconds)
+        return response

@@ -1,0 +1,32 @@
+"""Write what the outbox keeps of a person into a file."""
+
+import os
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from flasky.mail.management.person import add_person, person_of
+from flasky.mail.privacy.export import export
+
+
+class Command(BaseCommand):
+    help = "Write what the outbox keeps of a person into a zip file: a list in JSON, and the mails as .eml files."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("file", metavar="FILE.zip", help="a new file; nobody but you can read it")
+        add_person(parser)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        path = options["file"]
+        if "@" in path and not path.endswith(".zip"):
+            raise CommandError(f"{path} is in the place of the file. Name the file first: export_mail FILE.zip {path}")
+        person = person_of(options)
+        try:
+            with open(path, "xb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+                listed, whole = export(person, file)
+        except OSError as error:
+            raise CommandError(f"{path} cannot be written: {error.strerror}. Name a new file.") from error
+        self.stdout.write(
+            f"{listed} message{'' if listed == 1 else 's'} listed in {path}, {whole} of them with the mail itself. "
+            "Look through it before you hand it out: mails about a person may say something of others."
+        )

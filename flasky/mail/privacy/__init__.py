@@ -1,0 +1,1 @@
+"""Find, hand out and erase what the outbox keeps of a person."""

@@ -1,0 +1,2 @@
+def welcome(text):
+    return {"name": text}

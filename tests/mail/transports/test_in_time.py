@@ -1,0 +1,86 @@
+"""flasky.mail.transports.in_time: one deadline for a whole request, by TLS and through a proxy as well."""
+
+import os
+import time
+
+import pytest
+
+from flasky.mail.transports import new_transport
+from tests.http_provider import DEAF, DRIP, HttpProvider
+from tests.mail.transports.test_every_provider import AWS, TAKEN, a_message, deliver, meaning, options
+
+BOTH = pytest.mark.parametrize("name", ["postmark", "amazon_ses"])
+
+
+@pytest.fixture
+def environment(monkeypatch, ca_file):
+    for variable in [name for name in os.environ if name.startswith("AWS_") or name.lower().endswith("_proxy")]:
+        monkeypatch.delenv(variable)
+    for name, value in AWS.items():
+        monkeypatch.setenv(name, value)
+    return monkeypatch
+
+
+@pytest.fixture
+def trusted(environment, ca_file):
+    for variable in ("REQUESTS_CA_BUNDLE", "AWS_CA_BUNDLE"):
+        environment.setenv(variable, ca_file)
+
+
+@pytest.fixture
+def use(settings, environment):
+    """A function that makes ready a transport to this provider at this URL, with a timeout of so many seconds."""
+
+    def start(name, url, timeout=5):
+        settings.MAIL_TIMEOUT = timeout
+        settings.MAIL_TRANSPORT = f"anymail.backends.{name}.EmailBackend"
+        settings.ANYMAIL = options(name, url)
+        return new_transport()
+
+    return start
+
+
+@BOTH
+def test_mails_go_by_tls_over_one_connection(use, trusted, tls_context, name):
+    with HttpProvider(TAKEN[name], tls_context=tls_context) as server:
+        transport = use(name, server.url)
+        large = a_message(attachments=[("all.bin", os.urandom(300_000), "application/octet-stream")])
+        for message in (a_message(), large, a_message()):
+            assert meaning(deliver(transport, message)) == "sent"
+        assert (len(server.requests), server.connections) == (3, 1)
+        transport.close()
+
+
+@BOTH
+def test_by_tls_too_nothing_takes_longer_than_the_timeout(use, trusted, tls_context, name):
+    with HttpProvider(DRIP, tls_context=tls_context) as server:
+        transport = use(name, server.url, timeout=1)
+        started = time.monotonic()
+        assert meaning(deliver(transport)) == "unknown"
+        assert time.monotonic() - started < 15  # a drip has no end
+        transport.close()
+
+
+def test_by_tls_too_a_request_that_is_not_taken_whole_is_no_doubt(use, trusted, tls_context):
+    message = a_message(attachments=[("all.bin", b"x" * 6_000_000, "application/octet-stream")])
+    with HttpProvider(DEAF, tls_context=tls_context) as server:
+        transport = use("postmark", server.url, timeout=2)
+        assert meaning(deliver(transport, message)) == "later"
+        transport.close()
+
+
+@BOTH
+def test_a_certificate_that_is_not_trusted_is_named(use, tls_context, name):
+    with HttpProvider(TAKEN[name], tls_context=tls_context) as server:
+        reply = deliver(use(name, server.url))
+        assert (meaning(reply), "certificate of" in str(reply), server.requests) == ("settings", True, [])
+
+
+@BOTH
+@pytest.mark.parametrize(("said", "verdict"), [(None, "sent"), (DRIP, "unknown")])
+def test_a_proxy_is_used_and_waited_for_no_longer(use, environment, name, said, verdict):
+    with HttpProvider(said or TAKEN[name]) as proxy:
+        environment.setenv("HTTP_PROXY", proxy.url)
+        environment.setenv("http_proxy", proxy.url)
+        assert meaning(deliver(use(name, "http://provider.test/", timeout=1))) == verdict
+        assert len(proxy.requests) == 1
