@@ -413,6 +413,8 @@ else:
 ERROR_MAIL_INTERVAL = 3600  # s in which one mail tells of an error, however often it happens
 ERROR_MAIL_LIMIT = 20  # different errors in such a time that get a mail each
 
+MAIL_METRICS_ALSO = ["accounts.metrics.families"]  # functions whose metrics are on /metrics beside the outbox's
+
 MAIL_ERASE_WITH = ["accounts.User"]  # models: the mails about one that is deleted go with it
 
 # With what /mailbox/templates/ and check_mail_templates fill a mail that shows more than a user: see
