@@ -1,9 +1,10 @@
 """accounts.newcomers: how many new names the form stores, of a browser, of an address, and in total."""
 
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from django.db import connection
+from django.db import connection, connections
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import NoReverseMatch, reverse
@@ -164,6 +165,31 @@ def test_all_limits_cost_a_new_name_one_look_before_and_two_statements_in_its_tr
     more = with_limits - without
     del more["SAVEPOINT"], more["RELEASE"]
     assert more == {"SELECT": 2, "INSERT": 1}
+
+
+def submit_at_once(names):
+    def submit_and_hang_up(number_and_name):
+        number, name = number_and_name
+        try:
+            return submit(name, where=f"198.51.100.{number}").status_code
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(8) as pool:
+        return Counter(pool.map(submit_and_hang_up, enumerate(names)))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_many_new_names_at_once_exactly_as_many_are_stored_as_the_limit_says():
+    assert submit_at_once(f"Name {number}" for number in range(24)) == {302: 5, 429: 19}
+    assert User.objects.count() == OutboxMessage.objects.count() == 5
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_many_posts_of_one_new_name_at_once_one_stores_it(settings):
+    settings.NAMES_IN_TOTAL = 100
+    assert submit_at_once(["Ann"] * 24) == {302: 24}
+    assert User.objects.count() == OutboxMessage.objects.count() == 1
 
 
 def test_the_log_has_the_first_refusal_and_not_the_thousandth_nor_the_name(caplog):
