@@ -22,13 +22,13 @@ from types import SimpleNamespace
 import pytest
 import requests
 from django.db import connection
-from packaging.requirements import Requirement
 
 from flasky.mail.conf import conf
 from tests.celery_worker import broker_url
 from tests.conftest import missing, wait_until
 from tests.databases import empty_database
 from tests.own_servers import free_port
+from tests.pins import pins
 from tests.running_site import Site, Visitor
 
 ROOT = Path(__file__).parent.parent
@@ -103,7 +103,7 @@ def started(words, environment, log, **options):
 def answers(url):
     try:
         return requests.get(f"{url}/healthz", timeout=5).text == "ok\n"
-    except requests.ConnectionError:
+    except requests.RequestException:  # not there, or not yet in a state to answer
         return False
 
 
@@ -310,10 +310,9 @@ class Image:
 
     def install(self, files):
         """Take what these files pin, and nothing else, from the tests' environment."""
-        lines = {line for name in files for line in (self.folder / name).read_text().splitlines()}
-        for line in lines:
-            if re.match(r"\w", line):
-                self.take(Requirement(line))
+        for name in files:
+            for pin in pins(self.folder / name):
+                self.take(pin)
         subprocess.run([sys.executable, "-m", "pip", "--python", self.python, "check"], check=True, timeout=60)
 
     def take(self, pin):
