@@ -104,7 +104,7 @@ def started(words, environment, log, **options):
 def answers(url):
     try:
         return requests.get(f"{url}/healthz", timeout=5).text == "ok\n"
-    except requests.ConnectionError:
+    except requests.RequestException:  # not there, or not yet in a state to answer
         return False
 
 
