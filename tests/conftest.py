@@ -13,6 +13,7 @@ from django.db import connection
 from hypothesis import settings as rules
 from playwright.sync_api import Error, sync_playwright
 
+from flasky.guard import limits
 from flasky.mail import transports
 from flasky.mail.compat import HAS_MAILERS
 from flasky.mail.transports import smtp
@@ -104,6 +105,7 @@ def nothing_left_over():
     yield
     transports.close_kept()
     forget_the_servers()
+    limits._full.clear()
     mail.outbox = []
     left = [thread.name for thread in threading.enumerate() if thread.name.startswith("mail")]
     assert not left, f"threads outlived their test: {left}"

@@ -79,6 +79,15 @@ def request(head, path="/", method="GET", body=""):
     return f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{head}\r\n{body}"
 
 
+HALVES = [
+    "",
+    "GET / HT",
+    request("")[:-2],
+    request("Content-Length: 100\r\n", method="POST", body="name="),
+    request("", "/healthz") + "GET /",
+]
+
+
 @pytest.mark.parametrize("cookie", COOKIES, ids=["no cookie", "with cookies"])
 @pytest.mark.parametrize("path", PATHS)
 def test_a_large_body_is_refused_before_any_of_it_is_sent(port, path, cookie):
@@ -140,17 +149,10 @@ def test_two_requests_in_one_piece_get_two_answers(port):
 
 
 def test_clients_that_send_half_a_request_keep_nobody_waiting(port, server):
-    halves = [
-        "",
-        "GET / HT",
-        request("")[:-2],
-        request("Content-Length: 100\r\n", method="POST", body="name="),
-        request("", "/healthz") + "GET /",
-    ]
     slow = []
     try:
         for _ in range(2 * THREADS):
-            for half in halves:
+            for half in HALVES:
                 slow.append(socket.create_connection(("127.0.0.1", port), timeout=60))
                 slow[-1].sendall(half.encode())
         for _ in range(20):
