@@ -288,7 +288,7 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "flasky.site.middleware.utf8_only",
+    "flasky.site.middleware.readable_body",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -446,18 +446,23 @@ LOGGING = {
         "json": {"()": "flasky.site.logs.JsonFormatter"},
     },
     "handlers": {
-        "stderr": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT},
+        "stderr": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT, "filters": ["refusals_in_one_line"]},
         "mail_admins": {
             "class": "flasky.faults.handler.ErrorMailHandler",
             "level": "ERROR",
             "filters": ["debug_is_off"],
         },
     },
-    "filters": {"debug_is_off": {"()": "django.utils.log.RequireDebugFalse"}},
+    "filters": {
+        "debug_is_off": {"()": "django.utils.log.RequireDebugFalse"},
+        "refusals_in_one_line": {"()": "flasky.site.logs.RefusalsInOneLine"},
+    },
     "root": {"handlers": ["stderr"], "level": "INFO"},
     "loggers": {
         # Django's own set-up would print these a second time while DEBUG is on.
         "django": {"handlers": ["mail_admins"], "level": "INFO"},
+        # Django answers HEAD with the body of GET, which gunicorn drops with a warning each time.
+        "gunicorn.http.wsgi": {"level": "ERROR"},
         # Anybody can cause these, a request with a strange Host header is enough: no mail for each.
         "django.security": {"handlers": ["stderr"], "propagate": False},
         # A failing receiver of Anymail's signals would be mailed, and the mail fail in it again, without end.
