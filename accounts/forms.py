@@ -5,6 +5,7 @@ from typing import Any
 from django import forms
 from django.contrib.admin.forms import AdminAuthenticationForm
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 
 from accounts.names import NameFormField
 from accounts.reserved import is_reserved
@@ -30,6 +31,17 @@ class NameForm(forms.Form):
                 _("This name is kept for the people who look after this site. Please choose another."), code="reserved"
             )
         return name
+
+    def put_off(self, minutes: int) -> None:
+        """Say when to send the form once more; what was typed stays in it."""
+        message = ngettext(
+            "There were too many new names in a short time, and this one was not stored. Please send the form once "
+            "more in a minute.",
+            "There were too many new names in a short time, and this one was not stored. Please send the form once "
+            "more in %(minutes)d minutes.",
+            minutes,
+        )
+        self.add_error(None, forms.ValidationError(message, code="too_many", params={"minutes": minutes}))
 
 
 class LoginForm(AdminAuthenticationForm):

@@ -16,10 +16,12 @@ from django.contrib.auth.backends import ModelBackend
 from django.http import HttpRequest, HttpResponseBase
 
 from accounts.names import normalize_name
+from flasky.guard import counters
 from flasky.guard.clients import network
-from flasky.guard.limits import Limit, TooMany, count, give_back, take
+from flasky.guard.limits import Limit, TooMany, count, give_back, is_first, take
 
 REMEMBERED = 30 * 24 * 3600  # s for which an address is known to be that of a name's owner
+FAILED = "log-ins that failed"  # for accounts/metrics.py
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +42,7 @@ class LimitedBackend(ModelBackend):
             raise
         user = super().authenticate(request, username, password, **others)
         if user is None:
+            counters.add(FAILED)
             _log_failure(username, where, limits)
             return None
         give_back(*limits)
@@ -82,9 +85,7 @@ def _log_failure(name: str, where: str, limits: list[Limit]) -> None:
 
 
 def _log_refusal(name: str, where: str, refusal: TooMany) -> None:
-    """Log the first refusal of a period: who goes on is not to fill the disk."""
-    with suppress(TooMany):
-        take(refusal.limit._replace(name=f"{refusal.limit.name}, logged", most=1))
+    if is_first(refusal):
         logger.warning("Log-ins as %s from %s are refused: %s.", *_masked(name, where), refusal)
 
 

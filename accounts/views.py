@@ -12,9 +12,13 @@ from django.views.generic import FormView
 
 from accounts.forms import NameForm
 from accounts.models import User
+from accounts.newcomers import let_in
 from accounts.robots import stamp
 from accounts.sessions import end_all
-from accounts.visitor import Visitor, remember, visitor_of
+from accounts.visitor import numbered, remember, visitor_of
+from flasky.guard.clients import network
+from flasky.guard.limits import TooMany
+from flasky.guard.refusing import refused
 from flasky.mail import cause_of
 
 
@@ -26,10 +30,22 @@ class IndexView(FormView):
     http_method_names = ("get", "head", "post", "options")
 
     def form_valid(self, form: NameForm) -> HttpResponse:
-        user, is_new = User.objects.get_or_create_visitor(form.cleaned_data["name"])
+        name, visitor = form.cleaned_data["name"], numbered(visitor_of(self.request))
+        user, is_new = User.objects.filter(username=name).first(), False
+        if user is None:
+            try:
+                user, is_new = let_in(name, visitor, network(self.request))
+            except TooMany as refusal:
+                return self.form_refused(form, refusal)
         response = super().form_valid(form)
-        remember(Visitor(user.username, known=not is_new, cause=cause_of(user) if is_new else ""), response)
+        cause = cause_of(user) if is_new else ""
+        remember(visitor._replace(name=user.username, known=not is_new, cause=cause), response)
         return response
+
+    def form_refused(self, form: NameForm, refusal: TooMany) -> HttpResponse:
+        """Show the form as it was sent: once the time is over, the same button sends it again."""
+        form.put_off(refusal.minutes)
+        return refused(self.form_invalid(form), refusal)
 
     def get_context_data(self, **context: Any) -> dict[str, Any]:
         return super().get_context_data(visitor=visitor_of(self.request), asked=stamp(), **context)

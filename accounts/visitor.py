@@ -1,8 +1,10 @@
 """Remember a visitor in a signed cookie of its own: typing a name stores no session.
 
-The cookie carries no authority. Whoever has a copy sees a name on a page and what became of a notification.
+The cookie carries no authority. Whoever has a copy sees a name on a page and what became of a notification, and uses up
+the new names of its owner.
 """
 
+from secrets import token_urlsafe
 from typing import NamedTuple
 
 from django.conf import settings
@@ -17,6 +19,7 @@ class Visitor(NamedTuple):
     name: str = ""
     known: bool = False  # was there such a user before?
     cause: str = ""  # of the mail of which the page says what became
+    number: str = ""  # by which the visitor is counted; nothing else knows it
 
 
 STRANGER = Visitor()
@@ -29,6 +32,11 @@ def visitor_of(request: HttpRequest) -> Visitor:
         return Visitor(**remembered)
     except Exception:  # another version may have signed anything: of many kinds of errors, all mean the same
         return STRANGER
+
+
+def numbered(visitor: Visitor) -> Visitor:
+    """Return the visitor with a number, by which all that the browser sends from now on is counted."""
+    return visitor if visitor.number else visitor._replace(number=token_urlsafe(9))
 
 
 def remember(visitor: Visitor, response: HttpResponse) -> None:

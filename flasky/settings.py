@@ -236,6 +236,11 @@ REQUEST_TIMEOUT = 20  # s in which a whole request must have come
 LOGINS_PER_NAME = read("LOGINS_PER_NAME", 10, whole_number)  # that fail in LOGIN_PERIOD, for each name
 LOGINS_PER_ADDRESS = read("LOGINS_PER_ADDRESS", 20, whole_number)  # the same from each address, or network of IPv6
 LOGIN_PERIOD = 900  # s
+# New names that the form stores in NAME_PERIOD; 0: no limit. Names that are known already do not count.
+NAMES_PER_VISITOR = read("NAMES_PER_VISITOR", 10, whole_number)  # of each browser
+NAMES_PER_ADDRESS = read("NAMES_PER_ADDRESS", 50, whole_number)  # of each address, or network of IPv6
+NAMES_IN_TOTAL = read("NAMES_IN_TOTAL", 200, whole_number)
+NAME_PERIOD = 600  # s
 # From the form's being asked for until a person can have filled it in; 0: no limit.
 FORM_MIN_SECONDS = read("FORM_MIN_SECONDS", 1, whole_number)
 # Names that no visitor can take, nor one that looks like them.
@@ -413,6 +418,8 @@ else:
 ERROR_MAIL_INTERVAL = 3600  # s in which one mail tells of an error, however often it happens
 ERROR_MAIL_LIMIT = 20  # different errors in such a time that get a mail each
 
+MAIL_METRICS_ALSO = ["accounts.metrics.families"]  # functions whose metrics are on /metrics beside the outbox's
+
 MAIL_ERASE_WITH = ["accounts.User"]  # models: the mails about one that is deleted go with it
 
 # With what /mailbox/templates/ and check_mail_templates fill a mail that shows more than a user: see
@@ -456,6 +463,7 @@ LOGGING = {
     "filters": {
         "debug_is_off": {"()": "django.utils.log.RequireDebugFalse"},
         "refusals_in_one_line": {"()": "flasky.site.logs.RefusalsInOneLine"},
+        "refusals_left_out": {"()": "flasky.site.logs.RefusalsLeftOut"},
     },
     "root": {"handlers": ["stderr"], "level": "INFO"},
     "loggers": {
@@ -463,6 +471,7 @@ LOGGING = {
         "django": {"handlers": ["mail_admins"], "level": "INFO"},
         # Django answers HEAD with the body of GET, which gunicorn drops with a warning each time.
         "gunicorn.http.wsgi": {"level": "ERROR"},
+        "django.request": {"filters": ["refusals_left_out"]},
         # Anybody can cause these, a request with a strange Host header is enough: no mail for each.
         "django.security": {"handlers": ["stderr"], "propagate": False},
         # A failing receiver of Anymail's signals would be mailed, and the mail fail in it again, without end.

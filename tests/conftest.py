@@ -1,4 +1,5 @@
 import os
+import signal
 import ssl
 import threading
 import time
@@ -12,6 +13,7 @@ from django.db import connection
 from hypothesis import settings as rules
 from playwright.sync_api import Error, sync_playwright
 
+from flasky.guard import limits
 from flasky.mail import transports
 from flasky.mail.compat import HAS_MAILERS
 from flasky.mail.transports import smtp
@@ -39,6 +41,23 @@ rules.register_profile("long", deadline=None, max_examples=10_000)  # for tests/
 rules.load_profile("suite")
 
 
+def pytest_configure():
+    """Be stopped as whatever is started on a terminal: a shell lets its background jobs, and theirs, ignore Ctrl-C."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item):
+    """Let no later test have the connection of one that was stopped in the middle of a statement."""
+    try:
+        return (yield)
+    except BaseException:
+        if is_in_a_statement(connection):
+            connection.close()
+        raise
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: _turn(item.path.relative_to(ROOT).as_posix()))
@@ -54,6 +73,7 @@ def nothing_left_over():
     yield
     transports.close_kept()
     forget_the_servers()
+    limits._full.clear()
     mail.outbox = []
     left = [thread.name for thread in threading.enumerate() if thread.name.startswith("mail")]
     assert not left, f"threads outlived their test: {left}"
@@ -68,6 +88,14 @@ def forget_the_servers():
         smtp._most_recipients,
     ):
         learned.clear()
+
+
+def is_in_a_statement(connection):
+    """Whether PostgreSQL, which takes one at a time, has not yet ended a statement."""
+    if connection.vendor != "postgresql" or connection.connection is None:
+        return False
+    status = connection.connection.info.transaction_status
+    return status is type(status).ACTIVE
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -180,7 +208,7 @@ def running(worker):
         worker.stop()
 
 
-def wait_until(happened, timeout=20):
+def wait_until(happened, timeout=60):
     """Return once `happened()`; fail after `timeout` seconds."""
     deadline = time.monotonic() + timeout
     while not happened():

@@ -46,7 +46,7 @@ class HttpProvider:
                 each.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         for thread in self._threads:
-            thread.join(20)
+            thread.join(60)
 
     @property
     def url(self):
@@ -74,7 +74,7 @@ class HttpProvider:
                 if callable(said):
                     said = said(*request)
                 if said == SILENCE:
-                    self._leaving.wait(20)
+                    self._leaving.wait(60)
                 if said == DRIP:
                     self._drip(connection)
                 if not isinstance(said, bytes):
@@ -112,7 +112,7 @@ class HttpProvider:
         if header.get("expect") == "100-continue":
             connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
         if self.answers[0] == DEAF:
-            self._leaving.wait(20)
+            self._leaving.wait(60)
             return None
         while len(body) < int(header.get("content-length", 0)):
             body += connection.recv(65536)

@@ -14,7 +14,7 @@ _numbers = itertools.count(1)
 
 
 def ip(*arguments):
-    return subprocess.run(["ip", *arguments], check=True, timeout=30, capture_output=True, text=True).stdout
+    return subprocess.run(["ip", *arguments], check=True, timeout=60, capture_output=True, text=True).stdout
 
 
 class Host:

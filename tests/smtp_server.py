@@ -81,14 +81,14 @@ class SmtpServer:
             if connection.transport:
                 self._controller.loop.call_soon_threadsafe(connection.transport.abort)
 
-    def wait_for(self, count, timeout=30):
+    def wait_for(self, count, timeout=60):
         """Return the mails once there are `count`; fail after `timeout` seconds."""
         with self._arrived:
             arrived = self._arrived.wait_for(lambda: len(self.mails) >= count, timeout)
         assert arrived, f"{len(self.mails)} of {count} mails arrived within {timeout} s"
         return self.mails
 
-    def wait_until_in_data(self, count, timeout=30):
+    def wait_until_in_data(self, count, timeout=60):
         """Return once `count` mails at once wait for the answer to their last line."""
         with self._arrived:
             assert self._arrived.wait_for(lambda: self.in_data >= count, timeout), f"only {self.in_data} in DATA"
@@ -149,7 +149,7 @@ class _Controller(Controller):
     def __init__(self, handler, options, **kwargs):
         self._options = options
         self.connections = []
-        super().__init__(handler, **kwargs)
+        super().__init__(handler, ready_timeout=60, **kwargs)
 
     def factory(self):
         self.handler.sessions += 1
@@ -159,7 +159,7 @@ class _Controller(Controller):
 
     def _trigger_server(self):
         """Connect to the port that the system chose; aiosmtpd would connect to port 0."""
-        probe = socket.create_connection(("127.0.0.1", self.server.sockets[0].getsockname()[1]), 5)
+        probe = socket.create_connection(("127.0.0.1", self.server.sockets[0].getsockname()[1]), 60)
         if self.ssl_context:
             context = ssl.create_default_context()
             context.check_hostname, context.verify_mode = False, ssl.CERT_NONE

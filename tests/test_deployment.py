@@ -12,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from contextlib import contextmanager
 from fnmatch import fnmatch
 from functools import partial
@@ -22,13 +23,13 @@ from types import SimpleNamespace
 import pytest
 import requests
 from django.db import connection
-from packaging.requirements import Requirement
 
 from flasky.mail.conf import conf
 from tests.celery_worker import broker_url
 from tests.conftest import missing, wait_until
 from tests.databases import empty_database
 from tests.own_servers import free_port
+from tests.pins import pins
 from tests.running_site import Site, Visitor
 
 ROOT = Path(__file__).parent.parent
@@ -103,7 +104,7 @@ def started(words, environment, log, **options):
 def answers(url):
     try:
         return requests.get(f"{url}/healthz", timeout=5).text == "ok\n"
-    except requests.ConnectionError:
+    except requests.RequestException:  # not there, or not yet in a state to answer
         return False
 
 
@@ -310,10 +311,9 @@ class Image:
 
     def install(self, files):
         """Take what these files pin, and nothing else, from the tests' environment."""
-        lines = {line for name in files for line in (self.folder / name).read_text().splitlines()}
-        for line in lines:
-            if re.match(r"\w", line):
-                self.take(Requirement(line))
+        for name in files:
+            for pin in pins(self.folder / name):
+                self.take(pin)
         subprocess.run([sys.executable, "-m", "pip", "--python", self.python, "check"], check=True, timeout=60)
 
     def take(self, pin):
@@ -339,7 +339,10 @@ class Image:
         self.environment["HOME"] = "/nowhere"
         # To read everything, since the interpreter may lie in root's home; to write nothing that is root's.
         may_read = ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
-        self.as_user = ["setpriv", f"--reuid={user}", f"--regid={group}", "--clear-groups", *may_read]
+        read_only = 'mount --options remount,bind,ro / && mount -t tmpfs -o mode=1777 tmpfs "$TMPDIR" && exec "$@"'
+        self.environment["TMPDIR"] = tempfile.mkdtemp(dir=self.folder.parent)
+        self.as_user = ["unshare", "--mount", "sh", "-ec", read_only, "sh"]
+        self.as_user += ["setpriv", f"--reuid={user}", f"--regid={group}", "--clear-groups", *may_read]
 
     def call(self, words, **variables):
         """Run a command in the image; return its exit status."""
@@ -360,14 +363,16 @@ BUILD = {
 
 
 def test_the_image_serves_and_delivers_as_somebody_who_may_write_nothing(tmp_path, smtp_server):
-    if os.geteuid():
-        missing("root, who can become another user")
+    if os.geteuid() or subprocess.call(["unshare", "--mount", "true"]):
+        missing("root, who can become another user and see a read-only root")
     if connection.vendor != "postgresql":
         pytest.skip("the image has the driver of PostgreSQL")
     image = Image(tmp_path)
     assert (image.folder / "staticfiles" / "flasky" / "style.css").exists()
     assert list(image.folder.glob("flasky/__pycache__/*.pyc"))
-    assert image.call(["python", "-c", "open('mine', 'w')"]) != 0
+    assert image.call(["touch", "mine"]) != 0
+    assert image.call(["touch", "/var/tmp/mine"]) != 0  # which everybody may, but that the root is read-only
+    assert image.call(["sh", "-c", 'touch "$TMPDIR/mine"']) == 0
     image.environment |= {
         "FORM_MIN_SECONDS": "0",
         "SECRET_KEY": "for this test only, and as long as a key that keeps people out",

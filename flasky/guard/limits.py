@@ -1,15 +1,17 @@
 """Allow only so much in so long: `take()` before anything is done that strangers could do without end.
 
 The counts are in the database, for all processes on all hosts, and need no other server. Time is divided into periods
-from the epoch on, so that around the end of one up to twice as much can happen in as long. A refusal writes nothing:
-a flood costs one look each. Addresses and names are kept as keyed hashes only, and no longer than their period.
+from the epoch on, so that around the end of one up to twice as much can happen in as long. A refusal writes nothing
+and costs one look; where nothing is given back, none. Addresses and names are kept as keyed hashes only, and no longer
+than their period.
 """
 
 import hashlib
 import hmac
 import random
 import time
-from typing import NamedTuple
+from collections.abc import Callable, Iterable
+from typing import NamedTuple, TypeVar
 
 from django.conf import settings
 from django.db import OperationalError, connections, router, transaction
@@ -23,6 +25,9 @@ CLEAN_INTERVAL = 60  # s between two looks of a process for periods that are ove
 MOST_REMOVED = 1000  # rows at once
 
 _clean_at = 0.0  # on the monotonic clock
+_full: set[str] = set()  # keys of final limits that are reached
+
+Done = TypeVar("Done")
 
 
 class Limit(NamedTuple):
@@ -32,6 +37,7 @@ class Limit(NamedTuple):
     whom: str
     most: int
     seconds: int
+    is_final: bool = False  # nothing is given back: each process may remember that it is reached
 
 
 class TooMany(Exception):
@@ -41,20 +47,37 @@ class TooMany(Exception):
         super().__init__(f"{limit.name}: more than {limit.most} in {limit.seconds} s")
         self.limit, self.seconds = limit, seconds
 
+    @property
+    def minutes(self) -> int:
+        return -(-self.seconds // 60)
+
 
 def take(*limits: Limit) -> None:
     """Count one for each of the limits; raise TooMany, and count none, if one of them is reached.
 
     Call it outside of a transaction: others who are counted by the same limits wait until it ends.
     """
+    take_for(lambda: None, *limits)
+
+
+def take_for(work: Callable[[], Done], *limits: Limit) -> Done:
+    """Do the work and take the limits in one transaction, neither without the other; return what the work returns.
+
+    One commit less, and what everybody counts in the same row is locked no longer than a commit takes. The work is
+    begun only if no limit is reached yet, and may be begun again.
+    """
     now = time.time()
     asked = {_key(limit, now): limit for limit in limits if limit.most}
     if not asked:
-        return
+        return work()
+    if full := [limit for key, limit in asked.items() if key in _full]:
+        raise _too_many(full, now)
     _refuse_beyond(asked, now, taken=0)
     for is_last in [*[False] * DEADLOCKS, True]:
         try:
-            _take_together(asked, now)
+            with transaction.atomic(using=_alias()):
+                done = work()
+                _count(asked, now)
             break
         except OperationalError as error:
             # MariaDB lets those who insert the same row at once wait for each other in a circle.
@@ -62,6 +85,7 @@ def take(*limits: Limit) -> None:
                 raise
             time.sleep(random.uniform(0, 0.05))
     _clean_now_and_then(now)
+    return done
 
 
 def give_back(*limits: Limit) -> None:
@@ -70,24 +94,37 @@ def give_back(*limits: Limit) -> None:
     Tally.objects.filter(pk__in=keys, count__gt=0).update(count=F("count") - 1)
 
 
+def is_first(refusal: TooMany) -> bool:
+    """Say once in each period of a limit that this is the first refusal: who goes on is not to fill the log."""
+    try:
+        take(refusal.limit._replace(name=f"{refusal.limit.name}, refused", most=1, is_final=True))
+    except TooMany:
+        return False
+    return True
+
+
 def count(limit: Limit) -> int:
     """Return how often the limit was taken in its present period."""
     return Tally.objects.filter(pk=_key(limit, time.time())).values_list("count", flat=True).first() or 0
 
 
-def _take_together(asked: dict[str, Limit], now: float) -> None:
-    with transaction.atomic(using=_alias()):
-        for key in sorted(asked):  # everybody in the same order
-            sql.add(Tally, {"key": key}, {"count": 1}, connections[_alias()])
-        _refuse_beyond(asked, now, taken=1)
+def _count(asked: dict[str, Limit], now: float) -> None:
+    rows = [(key, 1) for key in sorted(asked)]  # everybody in the same order
+    sql.add_each(Tally, ("key",), ("count",), rows, connections[_alias()])
+    _refuse_beyond(asked, now, taken=1)
 
 
 def _refuse_beyond(asked: dict[str, Limit], now: float, taken: int) -> None:
     counts = dict(Tally.objects.using(_alias()).filter(pk__in=asked).values_list("pk", "count"))
-    full = [limit for key, limit in asked.items() if counts.get(key, 0) >= limit.most + taken]
+    full = {key: limit for key, limit in asked.items() if counts.get(key, 0) >= limit.most + taken}
+    _full.update(key for key, limit in full.items() if limit.is_final)
     if full:
-        limit = max(full, key=lambda limit: _end(limit, now))
-        raise TooMany(limit, max(1, round(_end(limit, now) - now)))
+        raise _too_many(full.values(), now)
+
+
+def _too_many(full: Iterable[Limit], now: float) -> TooMany:
+    limit = max(full, key=lambda limit: _end(limit, now))
+    return TooMany(limit, max(1, round(_end(limit, now) - now)))
 
 
 def _key(limit: Limit, now: float) -> str:
@@ -106,6 +143,7 @@ def _clean_now_and_then(now: float) -> None:
         _clean_at = time.monotonic() + CLEAN_INTERVAL
         over = Tally.objects.filter(pk__lt=f"{int(now):010d}").values_list("pk", flat=True)[:MOST_REMOVED]
         Tally.objects.filter(pk__in=list(over)).delete()
+        _full.difference_update([key for key in _full if key < f"{int(now):010d}"])
 
 
 def _alias() -> str:

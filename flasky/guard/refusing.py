@@ -1,6 +1,7 @@
 """Answer with 429 whoever has reached a limit."""
 
 from collections.abc import Callable
+from http import HTTPStatus
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -20,7 +21,11 @@ class TooManyRequests:
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         if not isinstance(error, TooMany):
             return None
-        minutes = -(-error.seconds // 60)
-        response = render(request, "429.html", {"minutes": minutes}, status=429)
-        response["Retry-After"] = str(error.seconds)
-        return response
+        return refused(render(request, "429.html", {"minutes": error.minutes}), error)
+
+
+def refused(response: HttpResponse, error: TooMany) -> HttpResponse:
+    """Let the page that tells of it be the answer to what was refused."""
+    response.status_code = HTTPStatus.TOO_MANY_REQUESTS
+    response["Retry-After"] = str(error.seconds)
+    return response

@@ -324,6 +324,15 @@ def check_metrics() -> Iterator[checks.CheckMessage]:
             hint='python -c "import secrets; print(secrets.token_urlsafe(32))" makes one.',
             id="flasky.E031",
         )
+    for path in conf.MAIL_METRICS_ALSO if token and find_spec("prometheus_client") else ():
+        try:
+            import_string(path)
+        except Exception as error:  # the code of a module may raise anything
+            yield checks.Error(
+                f"MAIL_METRICS_ALSO names {path!r}, which cannot be imported: {_reason(error)}.",
+                hint="Write the dotted path of a function that returns metrics of prometheus_client, or remove it.",
+                id="flasky.E045",
+            )
 
 
 def _sentence(words: str) -> str:

@@ -156,6 +156,7 @@ class Conf:
     MAIL_OVERDUE = Setting[float](300)  # s after which a due message that nobody delivers is reported
     MAIL_READY_AGE = Setting(900)  # s due until /readyz complains; 0: it never does
     MAIL_METRICS_TOKEN = Setting("")  # who has it may read /metrics; without one there is none
+    MAIL_METRICS_ALSO = Setting[tuple[str, ...]](())  # dotted paths of functions that return metrics of other apps
     MAIL_LEASE = Setting[float](60)  # s for which a claim is safe from others; renewed while its holder lives
     MAIL_GIVE_UP_DAYS = Setting(5)  # days of temporary refusals until a message fails
     MAIL_MAX_SIZE = Setting(25_000_000)  # bytes on the wire, attachments included

@@ -4,6 +4,7 @@ import json
 import logging
 import re
 from datetime import datetime, timezone
+from http import HTTPStatus
 from typing import Any
 
 from flasky.site.request_id import request_id
@@ -86,6 +87,13 @@ class JsonFormatter(logging.Formatter):
         if record.stack_info:
             parts.append(self.formatStack(record.stack_info))
         return "\n".join(parts)
+
+
+class RefusalsLeftOut(logging.Filter):
+    """Leave out Django's line about each 429: whoever refuses says so once, and a flood is not to fill the disk."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return getattr(record, "status_code", None) != HTTPStatus.TOO_MANY_REQUESTS
 
 
 def fields_of(record: logging.LogRecord) -> dict[str, Any]:

@@ -29,7 +29,7 @@ def slow(monkeypatch):
         slow.running += 1
         slow.started += 1
         slow.most = max(slow.most, slow.running)
-        assert slow.wait(20)
+        assert slow.wait(60)
         slow.running -= 1
         return "pbkdf2_sha256$1$salt$hash"
 

@@ -27,6 +27,11 @@ TAG = re.compile(r"<[a-z/]{2}")
 DELIVERED = [names[0] for names in HOSTILE_NAMES.values()]
 
 
+@pytest.fixture(autouse=True)
+def from_one_browser(settings):
+    settings.NAMES_PER_VISITOR = settings.NAMES_PER_ADDRESS = settings.NAMES_IN_TOTAL = 0
+
+
 def by_form(name, client, admin_client):
     return client.generic("POST", "/", f"name={quoted(name)}", URLENCODED).status_code
 

@@ -136,7 +136,7 @@ def test_the_command_createsuperuser_takes_a_name_with_a_space_and_keeps_its_let
 
 @pytest.mark.django_db(transaction=True)
 def test_of_many_visitors_who_type_a_new_name_at_once_one_is_new():
-    together = threading.Barrier(VISIT_AT_ONCE, timeout=30)
+    together = threading.Barrier(VISIT_AT_ONCE, timeout=60)
 
     def visit(_):
         try:

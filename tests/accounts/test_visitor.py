@@ -7,9 +7,9 @@ from django.core import signing
 from django.http import HttpRequest, HttpResponse
 from django.test import Client
 
-from accounts.visitor import COOKIE, SALT, STRANGER, Visitor, remember, visitor_of
+from accounts.visitor import COOKIE, SALT, STRANGER, Visitor, numbered, remember, visitor_of
 
-ANN = Visitor("Ann", known=True, cause="accounts.user:17")
+ANN = Visitor("Ann", known=True, cause="accounts.user:17", number="abcdefghijkl")
 FIELDS = ANN._asdict()
 
 
@@ -26,7 +26,7 @@ def visitor_with(value):
 
 
 def test_without_a_cookie_a_visitor_is_a_stranger():
-    assert visitor_of(HttpRequest()) == STRANGER == ("", False, "")
+    assert visitor_of(HttpRequest()) == STRANGER == ("", False, "", "")
 
 
 @pytest.mark.parametrize("visitor", [ANN, STRANGER, Visitor("Bob"), Visitor("Bob", cause="accounts.user:1")])
@@ -39,7 +39,7 @@ NAMES = ["a;b", "a, b", '"Ann"', "O'Brien", "Ann\\", "Ann\r\nSet-Cookie: x=1", "
 
 @pytest.mark.parametrize("name", [*NAMES, "x" * 64, "é" * 64, "佐" * 64, "👩" * 64, "👩\u200d" * 32])
 def test_a_name_in_any_script_comes_back_letter_by_letter_and_fits(name):
-    cookie = cookie_for(Visitor(name, known=False, cause=f"accounts.user:{2**63}"))
+    cookie = cookie_for(numbered(Visitor(name, known=False, cause=f"accounts.user:{2**63}")))
     assert visitor_with(cookie.value).name == name
     header = cookie.OutputString()
     assert len(header) < 2000  # bytes; browsers keep 4096

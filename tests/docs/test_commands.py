@@ -13,13 +13,13 @@ from types import SimpleNamespace
 import pytest
 import requests
 from django.core.management import load_command_class
-from packaging.requirements import Requirement
 
 from benchmarks.simulate import __main__ as simulate
 from tests import test_deployment
 from tests.conftest import wait_until
 from tests.docs.pages import ROOT, blocks
 from tests.own_servers import free_port
+from tests.pins import pins
 from tests.running_site import Visitor
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the commands are those of a POSIX shell")
@@ -31,8 +31,15 @@ SIMULATIONS = {
     "python -m benchmarks.simulate --seed 1",
     "python -m benchmarks.simulate --scenario outage,slow --rate 50 --processes 2 --threads 16 --draw ages.svg",
 }
-# What runs these tests.
-AROUND = {"make test", "python3 dev.py test", "python -m mypy", "python -m pytest --cov"}
+# What runs these tests, or needs a network: tests/test_supply.py looks at what comes of it.
+AROUND = {
+    "make test",
+    "python3 dev.py test",
+    "python -m mypy",
+    "python -m pytest --cov",
+    "make requirements",
+    "make audit",
+}
 AROUND |= {"python -m ruff check", "python -m ruff format --check"}
 # Sections of docs/deployment.md that become root, or need systemd or Docker: the page says how they were tried.
 BY_HAND = {"systemd", "Containers"}
@@ -93,9 +100,8 @@ def test_what_is_installed_are_files_of_exact_versions(command):
     files = re.findall(r"-r (\S+)", command)
     assert command == f"python -m pip install {' '.join(f'-r {file}' for file in files)}"
     for file in files:
-        lines = [line for line in (ROOT / file).read_text("utf-8").splitlines() if re.match(r"\w", line)]
-        assert lines
-        assert all("==" in str(Requirement(line).specifier) for line in lines)
+        assert pins(file)
+        assert all("==" in str(pin.specifier) for pin in pins(file))
 
 
 @pytest.mark.parametrize("command", SERVERS)

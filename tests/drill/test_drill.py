@@ -189,7 +189,7 @@ def test_a_worker_that_died_with_something_in_its_pipe_keeps_nobody_from_dismiss
         subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE)
         for code in ("import os; os.close(0)", "import sys; sys.stdin.read()")
     )
-    dead.wait(timeout=20)
+    dead.wait(timeout=60)
     dead.stdin.write(b"unread")
     conductor = Conductor(Plan(0, 0, 2, 1, 1), None, print)
     conductor.workers = {dead: "", alive: ""}
@@ -272,7 +272,7 @@ def send_once(fault, at):
 
 def dialogue(port):
     try:
-        with smtplib.SMTP("127.0.0.1", port, timeout=10) as smtp:
+        with smtplib.SMTP("127.0.0.1", port, timeout=60) as smtp:
             if smtp.ehlo()[0] != 250:
                 return "refused"
             smtp.sendmail("a@example.com", "b@example.com", "Message-ID: <1@x>\r\n\r\nText\r\n.dot\r\nMore\r\n")
@@ -306,7 +306,7 @@ def test_the_relay_counts_what_it_accepts_whatever_the_sender_is_told(monkeypatc
 
 
 def test_the_relay_answers_the_small_verbs():
-    with running(FaultyRelay(lambda point: None)) as relay, smtplib.SMTP("127.0.0.1", relay.port, timeout=10) as smtp:
+    with running(FaultyRelay(lambda point: None)) as relay, smtplib.SMTP("127.0.0.1", relay.port, timeout=60) as smtp:
         assert smtp.noop()[0] == smtp.rset()[0] == 250
         assert smtp.docmd("TURN")[0] == 502
 

@@ -249,7 +249,7 @@ def test_of_many_processes_that_see_it_at_once_one_mails_it_and_all_are_counted(
     start = threading.Barrier(8)
 
     def fail():
-        start.wait(30)
+        start.wait(60)
         for _ in range(5):
             logging.getLogger("django.tasks").error("It broke")
         connections.close_all()
@@ -271,7 +271,7 @@ def test_of_many_processes_that_end_the_hour_at_once_one_tells_the_count():
     start = threading.Barrier(8)
 
     def look():
-        start.wait(30)
+        start.wait(60)
         with transaction.atomic():
             telling.tell_counts()
         connections.close_all()
@@ -343,7 +343,7 @@ def test_an_error_does_not_wait_for_the_row_of_a_host_that_was_cut_off(monkeypat
         Fault.objects.update(untold=5)
         fail = threading.Thread(target=log_and_hang_up)
         fail.start()
-        fail.join(30)
+        fail.join(60)
         assert not fail.is_alive(), "it waits for as long as the lock lasts"
     assert "No mail tells of this error" in caplog.text
 
@@ -359,18 +359,18 @@ def test_while_one_error_waits_for_the_database_neither_another_nor_a_probe_wait
 
     def wait(identity, mail):
         waits.set()
-        assert goes_on.wait(20)
+        assert goes_on.wait(60)
 
     monkeypatch.setattr(handler_module, "tell", wait)
     handler = handler_module.ErrorMailHandler()
     record = logging.makeLogRecord({"name": "django", "msg": "down", "levelno": logging.ERROR})
     first = threading.Thread(target=handler.handle, args=(record,))
     first.start()
-    assert waits.wait(20)
+    assert waits.wait(60)
     second = threading.Thread(target=handler.handle, args=(record,))
     waits.clear()
     second.start()
-    assert waits.wait(20), "the second error waits for the first"
+    assert waits.wait(60), "the second error waits for the first"
     goes_on.set()
     first.join()
     second.join()

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from tests.conftest import missing
 from tests.docs.pages import ROOT, blocks
+from tests.pins import pins
 
 VERSIONS = {"5.2": "requirements.txt", "6.1": "requirements-django6.1.txt"}  # where the exact version is
 OF_THE_PAGE = [
@@ -61,7 +62,8 @@ class Project:
         # Its own pip: an old one, as another Python may have, does not run on a new Python.
         _run([python_for(self.django), "-m", "venv", venv])
         pip = [self.bin / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        finished = _run([*pip, "django", "--constraint", ROOT / VERSIONS[self.django]])
+        [pin] = [pin for pin in pins(VERSIONS[self.django]) if pin.name == "django"]
+        finished = _run([*pip, str(pin)])
         _require_index(finished, f"Django {self.django}")
         assert finished.returncode == 0, finished.stdout
         finished = _run([*pip, "--no-index", wheel])

@@ -32,6 +32,7 @@ PROBES = ["/healthz", "/readyz", "/metrics"]
 def with_every_page(settings):
     settings.DEBUG = True  # for the mailbox
     settings.MAIL_METRICS_TOKEN = "a-token-of-sixteen"
+    settings.NAMES_PER_VISITOR = settings.NAMES_PER_ADDRESS = settings.NAMES_IN_TOTAL = 0
     settings.LOGINS_PER_NAME = settings.LOGINS_PER_ADDRESS = 0
     email = EmailMultiAlternatives("Hi", "Hello", "ann@example.com", [ADMIN])
     email.attach_alternative("<p>Hello", "text/html")

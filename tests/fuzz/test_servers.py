@@ -108,6 +108,9 @@ def server(request, tmp_path_factory):
         MAIL_DISPATCHER="none",
         DEBUG=str(request.param is uvicorn),
         LOGINS_PER_NAME="0",
+        NAMES_PER_VISITOR="0",
+        NAMES_PER_ADDRESS="0",
+        NAMES_IN_TOTAL="0",
         PYTHONWARNINGS="ignore",
         MAIL_METRICS_TOKEN="a-token-of-sixteen",
     )

@@ -6,7 +6,7 @@ import pytest
 from django.db import connection, connections
 
 from flasky.guard import limits
-from flasky.guard.limits import Limit, TooMany, count, give_back, take
+from flasky.guard.limits import Limit, TooMany, count, give_back, is_first, take, take_for
 from flasky.guard.models import Tally
 
 NOW = 1_800_000_000  # the first second of a minute
@@ -88,6 +88,20 @@ class TestTake:
         with django_assert_num_queries(1):
             assert is_refused(HERE, ALL)
 
+    def test_a_final_limit_that_is_reached_is_remembered_until_its_period_ends(self, at, django_assert_num_queries):
+        final = HERE._replace(is_final=True)
+        assert [is_refused(final) for _ in range(3)] == [False, False, True]
+        with django_assert_num_queries(0):
+            assert is_refused(ALL, final)
+        at(NOW + 60)
+        assert not is_refused(final)
+
+    def test_the_first_refusal_of_a_period_is_told_from_the_others(self, at):
+        for expected in (True, False, False):
+            assert is_first(TooMany(HERE, 60)) is expected
+        at(NOW + 60)
+        assert is_first(TooMany(HERE, 60))
+
     @pytest.mark.parametrize("whom", ["", "a" * 5000, "Änn 😀", "x\x00y", "\ud800", "2001:db8::/64", "a\nb"])
     def test_anything_can_be_counted_and_cannot_be_read_in_the_table(self, at, whom):
         take(HERE._replace(whom=whom))
@@ -100,8 +114,41 @@ class TestTake:
         take(HERE, ALL)
         at(NOW + 61)
         monkeypatch.setattr(limits, "_clean_at", 0)
+        limits._full.update(Tally.objects.values_list("key", flat=True))
         take(HERE._replace(whom="192.0.2.8"))
-        assert (Tally.objects.count(), count(ALL)) == (2, 1)
+        assert (Tally.objects.count(), count(ALL), len(limits._full)) == (2, 1, 1)
+
+
+@pytest.mark.django_db(transaction=True)
+class TestTakeFor:
+    def test_the_work_is_done_and_counted_together(self):
+        assert take_for(lambda: "done", HERE) == "done"
+        assert count(HERE) == 1
+
+    def test_work_that_fails_is_not_counted(self):
+        with pytest.raises(ZeroDivisionError):
+            take_for(lambda: 1 / 0, HERE)
+        assert count(HERE) == 0
+
+    def test_work_for_which_the_limit_was_reached_meanwhile_is_undone(self):
+        def others_are_quicker():
+            Tally.objects.create(key="what the work has written", count=1)
+            take(HERE, HERE)
+
+        take(HERE)
+        with pytest.raises(TooMany):
+            take_for(others_are_quicker, HERE)
+        assert not Tally.objects.filter(key="what the work has written").exists()
+        assert count(HERE) == 1
+
+    def test_beyond_the_limit_the_work_is_not_begun(self):
+        take(HERE._replace(most=1))
+        with pytest.raises(TooMany):
+            take_for(lambda: pytest.fail("it was begun"), HERE._replace(most=1))
+
+    def test_without_a_limit_it_is_only_done(self, django_assert_num_queries):
+        with django_assert_num_queries(0):
+            assert take_for(lambda: "done", HERE._replace(most=0)) == "done"
 
 
 @pytest.mark.django_db(transaction=True)

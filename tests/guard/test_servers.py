@@ -10,6 +10,7 @@ import pytest
 from django.conf import settings as site_settings
 
 from tests.conftest import wait_until
+from tests.own_servers import free_port
 from tests.running_site import Site
 
 THREADS = 4
@@ -42,8 +43,7 @@ def server(request):
 
 
 def uvicorn(site):
-    with closing(socket.create_server(("127.0.0.1", 0))) as server:
-        port = server.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "uvicorn", "flasky.asgi:application", "--port", str(port), "--no-proxy-headers"]
     process = subprocess.Popen(command, env=site.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
@@ -60,7 +60,7 @@ def is_listening(port):
 
 
 def connect(port):
-    client = socket.create_connection(("127.0.0.1", port), timeout=30)
+    client = socket.create_connection(("127.0.0.1", port), timeout=60)
     return closing(client)
 
 
@@ -77,6 +77,15 @@ def said(client, request):
 
 def request(head, path="/", method="GET", body=""):
     return f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{head}\r\n{body}"
+
+
+HALVES = [
+    "",
+    "GET / HT",
+    request("")[:-2],
+    request("Content-Length: 100\r\n", method="POST", body="name="),
+    request("", "/healthz") + "GET /",
+]
 
 
 @pytest.mark.parametrize("cookie", COOKIES, ids=["no cookie", "with cookies"])
@@ -140,24 +149,17 @@ def test_two_requests_in_one_piece_get_two_answers(port):
 
 
 def test_clients_that_send_half_a_request_keep_nobody_waiting(port, server):
-    halves = [
-        "",
-        "GET / HT",
-        request("")[:-2],
-        request("Content-Length: 100\r\n", method="POST", body="name="),
-        request("", "/healthz") + "GET /",
-    ]
     slow = []
     try:
         for _ in range(2 * THREADS):
-            for half in halves:
-                slow.append(socket.create_connection(("127.0.0.1", port), timeout=30))
+            for half in HALVES:
+                slow.append(socket.create_connection(("127.0.0.1", port), timeout=60))
                 slow[-1].sendall(half.encode())
         for _ in range(20):
             began = time.monotonic()
             with connect(port) as client:
                 assert said(client, request("Connection: close\r\n", "/healthz"))[0] == "HTTP/1.1 200 OK"
-            assert time.monotonic() - began < 2  # s: a busy machine is no fault of the server
+            assert time.monotonic() - began < 20  # s; were each waited for, it would be 48
         if server == "gunicorn":
             assert_closed(slow)
     finally:
@@ -173,11 +175,11 @@ def assert_closed(clients):
 
 
 def test_clients_that_do_not_close_keep_nobody_waiting(port):
-    left_open = [socket.create_connection(("127.0.0.1", port), timeout=30) for _ in range(8)]
+    left_open = [socket.create_connection(("127.0.0.1", port), timeout=60) for _ in range(30)]
     began = time.monotonic()
     for client in left_open:
         assert said(client, request("Connection: close\r\n", "/healthz"))[0] == "HTTP/1.1 200 OK"
-    assert time.monotonic() - began < 4  # s; waiting 2 s for each would be 16
+    assert time.monotonic() - began < 30  # s; waiting 2 s for each would be 60
     for client in left_open:
         client.close()
 

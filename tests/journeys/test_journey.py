@@ -240,7 +240,7 @@ def test_a_development_server_that_is_stopped_finishes_the_mail_on_the_wire(tmp_
         with pytest.raises(subprocess.TimeoutExpired):  # it does not leave the mail behind
             server.wait(1)
         smtp_server.gate.set()
-        server.wait(30)
+        server.wait(60)
     assert site.count("OutboxMessage", state="sent") == 1
 
 

@@ -120,7 +120,7 @@ def test_a_pool_soon_gives_up_so_that_whoever_asks_next_makes_it_try_at_once():
     with psycopg_pool.ConnectionPool(nowhere, **POOL, reconnect_failed=lambda pool: given_up.set()) as pool:
         with pytest.raises(psycopg_pool.PoolTimeout):
             pool.getconn(timeout=0.1)
-        assert given_up.wait(30)
+        assert given_up.wait(60)
 
 
 # The gate
@@ -145,7 +145,7 @@ class Attempt:
         try:
             with self._through.attempt():
                 self.is_on.set()
-                assert self._end.wait(30)
+                assert self._end.wait(60)
                 if not self._succeeds:
                     raise OSError
             self.outcome = "connected"
@@ -160,7 +160,7 @@ class Attempt:
         return self.wait()
 
     def wait(self):
-        self.thread.join(30)
+        self.thread.join(60)
         return self.outcome
 
 
@@ -171,7 +171,7 @@ def through():
 
 def first(through):
     attempt = Attempt(through)
-    assert attempt.is_on.wait(30)
+    assert attempt.is_on.wait(60)
     return attempt
 
 
@@ -180,7 +180,7 @@ def test_others_wait_for_the_first_and_follow_when_it_gets_through(through):
     others = [Attempt(through) for _ in range(5)]
     assert one.end(succeeds=True) == "connected"
     for other in others:
-        assert other.is_on.wait(30)
+        assert other.is_on.wait(60)
         assert other.end(succeeds=True) == "connected"
 
 

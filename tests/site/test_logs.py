@@ -6,10 +6,11 @@ import logging
 import pytest
 from django.http import HttpResponse
 from django.test import RequestFactory
+from django.utils.log import log_response
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flasky.site.logs import JsonFormatter, MaskingFormatter, mask, mask_addresses
+from flasky.site.logs import JsonFormatter, MaskingFormatter, RefusalsLeftOut, mask, mask_addresses
 from flasky.site.request_id import with_request_id
 
 
@@ -308,3 +309,14 @@ def test_no_text_becomes_a_line_or_an_entry_of_its_own(text):
         "message": text,
         "reply": text,
     }
+
+
+def test_of_refusals_the_log_has_only_what_the_refusing_says(rf, caplog):
+    caplog.handler.addFilter(RefusalsLeftOut())
+    for status in (429, 404):
+        log_response("%s", status, response=HttpResponse(status=status), request=rf.get("/"))
+    assert [record.getMessage() for record in caplog.records] == ["404"]
+
+
+def test_djangos_line_about_a_request_goes_through_that_filter():
+    assert any(isinstance(found, RefusalsLeftOut) for found in logging.getLogger("django.request").filters)

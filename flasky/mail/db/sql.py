@@ -60,10 +60,20 @@ def count_each(querysets: Sequence[models.QuerySet[Any, Any]], connection: Any) 
 
 def add(model: type[models.Model], keys: dict[str, Any], amounts: dict[str, int], connection: Any) -> None:
     """Add the amounts to the row with these unique keys, which is made if it is not there yet."""
-    row = [*keys.values(), *amounts.values()]
-    statement, values = _insertion(connection, model, (*keys, *amounts), [row])
+    add_each(model, tuple(keys), tuple(amounts), [[*keys.values(), *amounts.values()]], connection)
+
+
+def add_each(
+    model: type[models.Model],
+    keys: tuple[str, ...],
+    amounts: tuple[str, ...],
+    rows: Sequence[Sequence[Any]],
+    connection: Any,
+) -> None:
+    """Do the same for each sequence of values of the keys and the amounts, no two with the same keys, in this order."""
+    statement, values = _insertion(connection, model, keys + amounts, rows)
     with connection.cursor() as cursor:
-        cursor.execute(statement + _or_addition(model, tuple(keys), tuple(amounts), connection.vendor), values)
+        cursor.execute(statement + _or_addition(model, keys, amounts, connection.vendor), values)
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Answer Prometheus with the stats of the outbox, at /metrics."""
+"""Answer Prometheus with the stats of the outbox, and what other apps add, at /metrics."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -9,6 +9,7 @@ from django.core.exceptions import MiddlewareNotUsed
 from django.db import Error as DatabaseFailure
 from django.http import HttpRequest, HttpResponse
 from django.utils.crypto import constant_time_compare
+from django.utils.module_loading import import_string
 
 from flasky.mail.conf import conf
 from flasky.mail.runtime import deadline
@@ -21,7 +22,13 @@ if find_spec("prometheus_client"):  # it is optional
 
 logger = logging.getLogger(__name__)
 
-_look = deadline.SingleFlight(read_stats)
+
+def _read_all() -> list[Any]:
+    others = [import_string(path) for path in conf.MAIL_METRICS_ALSO]
+    return [*families(read_stats()), *(family for function in others for family in function())]
+
+
+_look = deadline.SingleFlight(_read_all)
 
 
 def metrics(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
@@ -52,11 +59,11 @@ def _answer(request: HttpRequest) -> HttpResponse:
 class _Read:
     """What was read, as prometheus_client collects it."""
 
-    def __init__(self, found: Stats) -> None:
+    def __init__(self, found: list[Any]) -> None:
         self.found = found
 
-    def collect(self) -> Iterator[Any]:
-        return families(self.found)
+    def collect(self) -> list[Any]:
+        return self.found
 
 
 def families(found: Stats) -> Iterator[Any]:

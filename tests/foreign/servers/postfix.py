@@ -137,7 +137,7 @@ class Postfix(MailServer):
 
     def wait_for_its_children(self):
         self.greylister.terminate()
-        self.greylister.wait(30)
+        self.greylister.wait(60)
         super().wait_for_its_children()
 
     def is_queue_empty(self):

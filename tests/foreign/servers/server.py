@@ -87,12 +87,12 @@ class MailServer:
 
     def stop(self):
         self.process.terminate()
-        self.process.wait(30)
+        self.process.wait(60)
         self.wait_for_its_children()
 
     def crash(self):
         os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait(30)
+        self.process.wait(60)
         self.wait_for_its_children()
 
     def wait_for_its_children(self):

@@ -15,7 +15,6 @@ from tests.foreign.servers.postfix import LOGINS
 from tests.foreign.servers.test_servers import sent, store
 from tests.mail.transports.handing_over import a_message, deliver, verdicts
 
-pytestmark = pytest.mark.timeout(120)
 ACCEPTED, REFUSED, POSTPONED = Verdict.ACCEPTED, Verdict.REFUSED, Verdict.POSTPONED
 AS_ANN, AS_BEN = ({"MAIL_USERNAME": name, "MAIL_PASSWORD": password} for name, password in LOGINS)
 PEOPLE = ["b@example.com", "c@example.com", "d@example.com", "e@example.com", "f@example.com"]

@@ -16,7 +16,6 @@ from tests.conftest import wait_until
 from tests.foreign.servers.server import LOGIN
 from tests.mail.transports.handing_over import a_message, deliver, verdicts
 
-pytestmark = pytest.mark.timeout(120)
 ACCEPTED, REFUSED, POSTPONED = Verdict.ACCEPTED, Verdict.REFUSED, Verdict.POSTPONED
 USERNAME, PASSWORD = LOGIN
 

@@ -105,7 +105,7 @@ def test_as_many_are_on_the_wire_as_there_are_workers(relay, settings):
     running = started_in_a_thread()
     relay.wait_until_in_data(3)
     relay.gate.set()
-    running.join(30)
+    running.join(60)
     assert len(relay.mails) == 5
     assert relay.most_in_data == 3
 

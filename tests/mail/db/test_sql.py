@@ -4,7 +4,7 @@ import pytest
 from django.db import connection, models
 from django.test.utils import isolate_apps
 
-from flasky.mail.db.sql import add, insert, insert_many, update_many
+from flasky.mail.db.sql import add, add_each, insert, insert_many, update_many
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -60,3 +60,9 @@ def test_amounts_are_added_to_a_row_that_is_made_once(order):
     for place in (1, 2, 2):
         add(order, {"place": place}, {"total": 5}, connection)
     assert rows(order) == [(1, 15), (2, 10)]
+
+
+def test_amounts_are_added_to_several_rows_with_one_statement(order):
+    insert(order(place=1, total=10), connection)
+    add_each(order, ("place",), ("total",), [(1, 5), (2, 7)], connection)
+    assert rows(order) == [(1, 15), (2, 7)]

@@ -22,11 +22,11 @@ class Work:
         wrapper.ensure_connection()
         self.wrappers.append(wrapper)
         self.begun.release()
-        assert self.may_go_on.wait(20)
+        assert self.may_go_on.wait(60)
 
     def wait_for(self, count):
         for _ in range(count):
-            assert self.begun.acquire(timeout=20)
+            assert self.begun.acquire(timeout=60)
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def test_a_thread_that_is_still_busy_at_the_end_closes_its_connection_too(work):
     ending = threading.Thread(target=pool.shutdown)
     ending.start()
     work.may_go_on.set()
-    ending.join(20)
+    ending.join(60)
     assert not ending.is_alive()
     assert all_closed(work)
 
@@ -104,6 +104,6 @@ def test_who_is_busy_when_the_machine_runs_out_of_threads_goes_on_and_closes_its
         with pytest.raises(RuntimeError, match="new thread"):
             pool.do()
     work.may_go_on.set()
-    busy.join(20)
+    busy.join(60)
     assert all_closed(work)
     pool.shutdown()

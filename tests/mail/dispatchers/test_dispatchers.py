@@ -85,14 +85,14 @@ def send():
 
 
 def test_a_committed_mail_is_delivered(relay, delivery):
-    assert send().wait(20) == State.SENT
+    assert send().wait(60) == State.SENT
 
 
 def test_a_mail_that_was_rolled_back_is_not(relay, delivery):
     with pytest.raises(RuntimeError), transaction.atomic():
         send()
         raise RuntimeError
-    assert send().wait(20) == State.SENT
+    assert send().wait(60) == State.SENT
     assert len(relay.mails) == 1
 
 
@@ -154,7 +154,7 @@ def test_nobody_is_woken_by_the_dispatcher_none(relay, settings):
 def test_the_first_request_starts_the_threads_and_drains_the_backlog(threaded, relay, client):
     message = send()
     client.get("/healthz")
-    assert message.wait(20) == State.SENT
+    assert message.wait(60) == State.SENT
 
 
 def test_a_process_that_serves_nothing_starts_no_threads(threaded, relay):
@@ -238,7 +238,7 @@ raise SystemExit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 
 def test_the_wait_is_over_when_nothing_is_left(relay, delivery):
     for message in [send() for _ in range(10)]:
-        assert message.wait(20) == State.SENT
+        assert message.wait(60) == State.SENT
     assert not OutboxMessage.objects.exclude(state=State.SENT).exists()
 
 

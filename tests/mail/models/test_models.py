@@ -438,7 +438,7 @@ def test_waiting_ends_with_the_outcome():
 
     holder = threading.Thread(target=finish)
     holder.start()
-    assert message.wait(timeout=20) == State.SENT
+    assert message.wait(timeout=60) == State.SENT
     assert message.last_reply == "250 Ok"
     holder.join()
 

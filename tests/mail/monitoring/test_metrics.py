@@ -104,12 +104,12 @@ def test_both_formats_are_read_by_prometheus_own_parsers():
     assert openmetrics["Content-Type"].startswith("application/openmetrics-text")
     plain = {family.name for family in parse_text(text.content.decode())}
     assert plain == {family.name for family in parse_openmetrics(openmetrics.content.decode())}
-    assert len(plain) == 15
+    assert len(plain) == 16
 
 
 def test_every_metric_has_a_name_of_its_kind_and_a_meaning():
     for family in parse_text(scrape().content.decode()):
-        assert family.name.startswith("flasky_mail_")
+        assert family.name.startswith(("flasky_mail_", "flasky_logins_"))
         assert family.documentation.endswith(".")
         assert family.type in ("counter", "gauge", "summary")
         if family.type == "counter":
@@ -152,6 +152,14 @@ def test_a_token_that_is_weak_or_cannot_be_sent_is_an_error(settings, token):
     [error] = checks.check_metrics()
     assert error.id == "flasky.E031"
     assert token not in str(error)
+
+
+@pytest.mark.parametrize("path", ["accounts.metrics.nobody", "no.such.module"])
+def test_metrics_of_other_apps_that_are_not_there_are_an_error(settings, path):
+    settings.MAIL_METRICS_ALSO = [path]
+    [error] = checks.check_metrics()
+    assert error.id == "flasky.E045"
+    assert path in error.msg
 
 
 # The counters

@@ -77,7 +77,7 @@ def test_a_long_name_is_cut_to_what_the_column_takes():
 
 
 def test_two_threads_at_once_do_not_mix():
-    both_inside = threading.Barrier(2, timeout=30)
+    both_inside = threading.Barrier(2, timeout=60)
     seen = {}
 
     def come(name):

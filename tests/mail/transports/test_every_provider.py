@@ -16,7 +16,6 @@ import json
 import os
 import pkgutil
 import re
-import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -32,6 +31,7 @@ from flasky.mail.transports.providers import OUTBOX_ID, PROVIDERS
 from flasky.mail.transports.replies import Verdict, names_settings
 from flasky.mail.wire.compose import compose
 from tests.http_provider import DEAF, DRIP, HANG_UP, SILENCE, HttpProvider, answer
+from tests.own_servers import free_port
 
 B = "b@example.com"
 PROGRAMMERS_WORDS = re.compile(r"\w(?:Error|Exception)\b|object at|Traceback|0x[0-9a-f]+")
@@ -386,7 +386,7 @@ def test_a_pause_that_is_asked_for_is_passed_on_by_all(use):
         assert (name, error.retry_after, error.is_crowded) == (name, 42, False)
 
 
-def all_at_once(use, said, seconds):
+def all_at_once(use, said):
     """Return each provider's reply, and after how many seconds the last one came."""
     transports = [use(name, said) for name in TAKEN]
     messages = [a_message() for _ in transports]
@@ -398,11 +398,11 @@ def all_at_once(use, said, seconds):
 
 @pytest.mark.parametrize("said", [SILENCE, DRIP])
 def test_no_provider_is_waited_for_longer_than_the_timeout_however_it_answers(use, settings, said):
-    settings.MAIL_TIMEOUT = 1
-    replies, seconds = all_at_once(use, said, 1)
+    settings.MAIL_TIMEOUT = 5  # in which a request gets out, if the machine is busy too
+    replies, seconds = all_at_once(use, said)
     assert {name: meaning(reply) for name, reply in replies.items()} == dict.fromkeys(TAKEN, "unknown")
-    assert all("did not answer within 1 s" in reply.text for reply in replies.values()), replies
-    assert seconds < 15  # the drip has no end; a busy machine may take a while
+    assert all("did not answer within 5 s" in reply.text for reply in replies.values()), replies
+    assert seconds < 60  # the drip has no end; a busy machine may take a while
 
 
 def test_a_provider_that_does_not_take_the_whole_request_in_time_has_not_got_the_mail(use, settings):
@@ -411,12 +411,6 @@ def test_a_provider_that_does_not_take_the_whole_request_in_time_has_not_got_the
     message = a_message(attachments=[("all.bin", b"x" * 5_000_000, "application/octet-stream")])
     reply = deliver(use("amazon_ses", DEAF), message)
     assert (meaning(reply), "MAIL_TIMEOUT" in reply.text) == ("later", True), reply
-
-
-def free_port():
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        return unused.getsockname()[1]
 
 
 @pytest.mark.parametrize("name", TAKEN)

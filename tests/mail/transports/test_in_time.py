@@ -54,10 +54,10 @@ def test_mails_go_by_tls_over_one_connection(use, trusted, tls_context, name):
 @BOTH
 def test_by_tls_too_nothing_takes_longer_than_the_timeout(use, trusted, tls_context, name):
     with HttpProvider(DRIP, tls_context=tls_context) as server:
-        transport = use(name, server.url, timeout=1)
+        transport = use(name, server.url, timeout=3)
         started = time.monotonic()
         assert meaning(deliver(transport)) == "unknown"
-        assert time.monotonic() - started < 15  # a drip has no end
+        assert time.monotonic() - started < 60  # a drip has no end
         transport.close()
 
 
@@ -82,5 +82,5 @@ def test_a_proxy_is_used_and_waited_for_no_longer(use, environment, name, said, 
     with HttpProvider(said or TAKEN[name]) as proxy:
         environment.setenv("HTTP_PROXY", proxy.url)
         environment.setenv("http_proxy", proxy.url)
-        assert meaning(deliver(use(name, "http://provider.test/", timeout=1))) == verdict
+        assert meaning(deliver(use(name, "http://provider.test/", timeout=3))) == verdict
         assert len(proxy.requests) == 1

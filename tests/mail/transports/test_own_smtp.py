@@ -267,7 +267,7 @@ def test_an_abort_ends_the_wait_for_the_server(own):
     thread.start()
     own.wait_until_in_data(1)
     transports.abort_lent()
-    thread.join(20)
+    thread.join(60)
     assert verdicts(replies) == {"b@example.com": Verdict.UNKNOWN}
 
 

