@@ -21,8 +21,8 @@ CATALOGUES = OF_THE_APP + OF_THE_SITE
 WAITING = 25
 RENEW = (
     "In flasky/mail, or for the site beside manage.py with --ignore 'flasky/mail/*' --ignore '.venv*', run: python -m "
-    "django makemessages --all --no-location --no-obsolete --no-wrap. Translate what is empty or fuzzy. Then run: python "
-    "-m django compilemessages"
+    "django makemessages --all --no-location --no-obsolete --no-wrap. Translate what is empty or fuzzy. Then run: "
+    "python -m django compilemessages"
 )
 PLURALS = ("ngettext", "ngettext_lazy")
 CONTEXTS = ("pgettext", "pgettext_lazy")
