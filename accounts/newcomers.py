@@ -11,14 +11,23 @@ from django.conf import settings
 from accounts.models import User
 from accounts.visitor import Visitor
 from flasky.guard.limits import Limit, TooMany, is_first, take_for
+from flasky.mail import ensure_room
 
 logger = logging.getLogger(__name__)
 
 
 def let_in(name: str, visitor: Visitor, where: str) -> tuple[User, bool]:
-    """Store the visitor's new name, and return the user and whether it is new; raise TooMany if there were too many."""
+    """Store the visitor's new name, and return the user and whether it is new.
+
+    Raise TooMany if there were too many, and OutboxFull if there is no room for the mail about one more.
+    """
+
+    def store() -> tuple[User, bool]:
+        ensure_room()
+        return User.objects.get_or_create_visitor(name)
+
     try:
-        return take_for(lambda: User.objects.get_or_create_visitor(name), *limits_of(visitor, where))
+        return take_for(store, *limits_of(visitor, where))
     except TooMany as refusal:
         if is_first(refusal):
             logger.warning("New names are refused, this one from %s: %s.", where or "this machine", refusal)

@@ -19,7 +19,7 @@ from accounts.visitor import numbered, remember, visitor_of
 from flasky.guard.clients import network
 from flasky.guard.limits import TooMany
 from flasky.guard.refusing import refused
-from flasky.mail import cause_of
+from flasky.mail import OutboxFull, cause_of
 
 
 @method_decorator(vary_on_cookie, name="dispatch")
@@ -35,14 +35,14 @@ class IndexView(FormView):
         if user is None:
             try:
                 user, is_new = let_in(name, visitor, network(self.request))
-            except TooMany as refusal:
+            except (TooMany, OutboxFull) as refusal:
                 return self.form_refused(form, refusal)
         response = super().form_valid(form)
         cause = cause_of(user) if is_new else ""
         remember(visitor._replace(name=user.username, known=not is_new, cause=cause), response)
         return response
 
-    def form_refused(self, form: NameForm, refusal: TooMany) -> HttpResponse:
+    def form_refused(self, form: NameForm, refusal: TooMany | OutboxFull) -> HttpResponse:
         """Show the form as it was sent: once the time is over, the same button sends it again."""
         form.put_off(refusal.minutes)
         return refused(self.form_invalid(form), refusal)

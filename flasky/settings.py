@@ -67,6 +67,13 @@ def whole_number(value):
     return int(value)
 
 
+def whole_numbers(value):
+    try:
+        return [whole_number(item) for item in comma_separated(value)]
+    except ValueError as error:
+        raise ValueError("whole numbers, with commas, such as 30,200,1000") from error
+
+
 def positive_number(value):
     try:
         number = float(value)
@@ -293,7 +300,7 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "flasky.site.middleware.utf8_only",
+    "flasky.site.middleware.readable_body",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -375,6 +382,12 @@ MAIL_WORKERS = read("MAIL_WORKERS", 4, whole_number)  # threads, and connections
 MAIL_MAX_CONNECTIONS = read("MAIL_MAX_CONNECTIONS", 0, whole_number)  # of all processes together; 0: no limit
 MAIL_MAX_RECIPIENTS = read("MAIL_MAX_RECIPIENTS", 0, whole_number)  # in one transaction; 0: what the relay says
 MAIL_RATE = read("MAIL_RATE", 0, positive_number)  # messages per second, of all processes together; 0: no limit
+# Messages stored in a minute, an hour and a day; what is beyond is held. 0, or no number: no limit
+MAIL_BUDGET_RECIPIENT = read("MAIL_BUDGET_RECIPIENT", [30, 200, 1000], whole_numbers)  # for each
+MAIL_BUDGET_KIND = read("MAIL_BUDGET_KIND", [3000, 30_000, 100_000], whole_numbers)  # of each
+MAIL_BUDGET_TOTAL = read("MAIL_BUDGET_TOTAL", [6000, 60_000, 200_000], whole_numbers)
+MAIL_BUDGET_URGENT = read("MAIL_BUDGET_URGENT", [600, 6000, 20_000], whole_numbers)  # of all urgent ones
+MAIL_BUDGET_HELD = read("MAIL_BUDGET_HELD", 10_000, whole_number)  # held until no more are taken; 0: no limit
 MAIL_READY_AGE = read("MAIL_READY_AGE", 900, whole_number)  # s due until /readyz complains; 0: it never does
 MAIL_METRICS_TOKEN = read("MAIL_METRICS_TOKEN", "")  # who has it may read /metrics; without one there is none
 MAIL_GIVE_UP_DAYS = read("MAIL_GIVE_UP_DAYS", 5, whole_number)  # days of temporary refusals until a message fails
@@ -454,7 +467,7 @@ LOGGING = {
         "json": {"()": "flasky.site.logs.JsonFormatter"},
     },
     "handlers": {
-        "stderr": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT},
+        "stderr": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT, "filters": ["refusals_in_one_line"]},
         "mail_admins": {
             "class": "flasky.faults.handler.ErrorMailHandler",
             "level": "ERROR",
@@ -463,12 +476,15 @@ LOGGING = {
     },
     "filters": {
         "debug_is_off": {"()": "django.utils.log.RequireDebugFalse"},
+        "refusals_in_one_line": {"()": "flasky.site.logs.RefusalsInOneLine"},
         "refusals_left_out": {"()": "flasky.site.logs.RefusalsLeftOut"},
     },
     "root": {"handlers": ["stderr"], "level": "INFO"},
     "loggers": {
         # Django's own set-up would print these a second time while DEBUG is on.
         "django": {"handlers": ["mail_admins"], "level": "INFO"},
+        # Django answers HEAD with the body of GET, which gunicorn drops with a warning each time.
+        "gunicorn.http.wsgi": {"level": "ERROR"},
         "django.request": {"filters": ["refusals_left_out"]},
         # Anybody can cause these, a request with a strange Host header is enough: no mail for each.
         "django.security": {"handlers": ["stderr"], "propagate": False},

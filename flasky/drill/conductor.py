@@ -69,6 +69,7 @@ class Conductor:
 
     def run(self) -> None:
         settings.MAIL_DISPATCHER = "flasky.mail.dispatchers.none"  # nobody delivers but the workers
+        settings.MAIL_BUDGET_RECIPIENT = settings.MAIL_BUDGET_KIND = settings.MAIL_BUDGET_TOTAL = ()
         with self.waking_celery() if self.plan.dispatcher == "celery" else nullcontext():
             self.conduct()
 

@@ -7,10 +7,11 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from flasky.guard.limits import TooMany
+from flasky.mail import OutboxFull
 
 
 class TooManyRequests:
-    """Middleware: whatever view or form raises TooMany, the answer says when to come again."""
+    """Middleware: whatever view or form raises TooMany or OutboxFull, the answer says when to come again."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -19,12 +20,12 @@ class TooManyRequests:
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
-        if not isinstance(error, TooMany):
+        if not isinstance(error, (TooMany, OutboxFull)):
             return None
         return refused(render(request, "429.html", {"minutes": error.minutes}), error)
 
 
-def refused(response: HttpResponse, error: TooMany) -> HttpResponse:
+def refused(response: HttpResponse, error: TooMany | OutboxFull) -> HttpResponse:
     """Let the page that tells of it be the answer to what was refused."""
     response.status_code = HTTPStatus.TOO_MANY_REQUESTS
     response["Retry-After"] = str(error.seconds)

@@ -19,7 +19,18 @@ from flasky.mail.conf import conf
 if TYPE_CHECKING:
     from django.db.models import Model
 
-__all__ = ["cause_of", "outcome_of", "render_email", "send_email"]
+__all__ = ["OutboxFull", "cause_of", "ensure_room", "outcome_of", "render_email", "send_email"]
+
+
+class OutboxFull(Exception):
+    """So many mails are held beyond the mail budget that no more are taken. In `seconds` there may be room again."""
+
+    def __init__(self, seconds: int) -> None:
+        super().__init__(
+            f"As many mails are held beyond the mail budget as MAIL_BUDGET_HELD allows ({conf.MAIL_BUDGET_HELD}), so "
+            f"this one was not taken. Release or cancel what is held, or try again in {seconds} s."
+        )
+        self.seconds, self.minutes = seconds, -(-seconds // 60)
 
 
 def send_email(
@@ -83,3 +94,9 @@ def outcome_of(cause: str) -> "tuple[int, str] | None":
         return None
     messages = installed.get_model("flasky_mail", "OutboxMessage").objects  # no import: the apps may not be ready yet
     return messages.filter(cause=cause).order_by("-created_at", "-pk").values_list("pk", "state").first()
+
+
+def ensure_room() -> None:
+    """Raise OutboxFull if the outbox takes no mail beyond the budget any more: before anything is written."""
+    if seconds := installed.get_model("flasky_mail", "OverBudget").objects.seconds_to_room():
+        raise OutboxFull(seconds)

@@ -13,6 +13,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from flasky.mail import dispatchers
 from flasky.mail.db.outages import is_outage
+from flasky.mail.limits.budget import spending
 from flasky.mail.models import OutboxMessage
 from flasky.mail.storing.insert import insert_message, schedule_of
 from flasky.mail.storing.origin import origin
@@ -36,9 +37,9 @@ class OutboxEmailBackend(BaseEmailBackend):
     def send_messages(self, email_messages: Sequence[EmailMessage]) -> int:
         """Store the emails, all or none, and return their number; each gets its row as `outbox_message`.
 
-        Raise ValueError if one cannot be kept faithfully. With `fail_silently` that one is logged and skipped, and a
-        failing database is only logged too. Then, and in a log handler's mail, what no mail can have is written
-        visibly (\\x00) in subject and texts.
+        Raise ValueError if one cannot be kept faithfully, OutboxFull if the mail budget holds too many. With
+        `fail_silently` that one is logged and skipped, and a failing database is only logged too. Then, and in a log
+        handler's mail, what no mail can have is written visibly (\\x00) in subject and texts.
         """
         composed = self._composed(email_messages)
         try:
@@ -87,7 +88,8 @@ def _store(composed: Sequence[Composed], savepoint: bool) -> int:
     # As with any save(), a database error dooms the caller's transaction, but not one who wants to hear of none.
     with nullcontext() if is_atomic else transaction.atomic(using=using, savepoint=savepoint):
         for _, message in composed:
-            insert_message(message, connection)
+            with spending(message) as over:
+                insert_message(message, connection, over)
         if composed:
             _wake_after_commit(connection)
     for email, message in composed:

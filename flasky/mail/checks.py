@@ -18,6 +18,7 @@ from django.utils.module_loading import import_string
 from flasky.mail.compat import backends_of_the_project, lacks_transport
 from flasky.mail.conf import DISPATCHERS, NAMES, TRANSPORTS, Conf, OfDispatcher, conf
 from flasky.mail.db.outages import what_is_wrong
+from flasky.mail.limits.budget import PERIODS
 from flasky.mail.models import OutboxMessage, Process, RelayOutage, WriteProbe
 from flasky.mail.status.alerts import DELIVERERS, overdue
 from flasky.mail.status.explanations import stuck
@@ -29,6 +30,7 @@ LABEL = r"\w[\w-]{0,62}"
 HOST = re.compile(rf"{LABEL}(\.{LABEL})*\.?|[0-9a-fA-F:.]*:[0-9a-fA-F:.]*")  # a name, an IPv4 or an IPv6 address
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 TOKEN, MIN_TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*"), 16  # as RFC 6750, section 2.1, has them
+MOST_IN_BUDGET = 1_000_000_000
 OUTBOX = "flasky.mail.backend.OutboxEmailBackend"
 
 
@@ -41,6 +43,7 @@ def check_mail_settings(**options: Any) -> list[checks.CheckMessage]:
         *check_time_zone(),
         *check_relay(),
         *check_numbers(),
+        *check_budget(),
         *check_names(),
         *check_outbox(),
         *check_erase_with(),
@@ -169,6 +172,7 @@ def check_numbers() -> Iterator[checks.CheckMessage]:
         ("MAIL_MAX_CONNECTIONS", conf.MAIL_MAX_CONNECTIONS or 1, 1, 10_000, "connections"),
         ("MAIL_MAX_RECIPIENTS", conf.MAIL_MAX_RECIPIENTS or 1, 1, 100_000, "recipients"),
         ("MAIL_RATE", conf.MAIL_RATE or 1, 0.001, 100_000, "messages per second"),
+        ("MAIL_BUDGET_HELD", conf.MAIL_BUDGET_HELD, 0, 10_000_000, "messages"),
         ("MAIL_MAX_SIZE", conf.MAIL_MAX_SIZE, 1000, 1_000_000_000, "bytes"),
     )
     for name, value, least, most, unit in limits:
@@ -177,6 +181,20 @@ def check_numbers() -> Iterator[checks.CheckMessage]:
                 f"{conf.source(name)} is {value} {unit}.",
                 hint=f"Choose a number from {least:,} to {most:,} {unit}.",
                 id="flasky.E006",
+            )
+
+
+def check_budget() -> Iterator[checks.CheckMessage]:
+    for name in ("MAIL_BUDGET_RECIPIENT", "MAIL_BUDGET_KIND", "MAIL_BUDGET_TOTAL", "MAIL_BUDGET_URGENT"):
+        numbers = getattr(conf, name)
+        are_numbers = all(type(number) is int and 0 <= number <= MOST_IN_BUDGET for number in numbers)
+        if len(numbers) > len(PERIODS) or not are_numbers:
+            default = ", ".join(map(str, vars(Conf)[name].default))
+            yield checks.Error(
+                f"{name} is {numbers!r}; it must be up to three whole numbers of messages from 0 to "
+                f"{MOST_IN_BUDGET:,}: in a minute, an hour and a day.",
+                hint=f"For example {default}, the default; 0 is no limit.",
+                id="flasky.E044",
             )
 
 

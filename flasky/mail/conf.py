@@ -151,6 +151,12 @@ class Conf:
     MAIL_MAX_CONNECTIONS = Setting(0)  # of all processes together; 0: no limit
     MAIL_RATE = Setting[float](0)  # messages per second, of all processes together; 0: no limit
     MAIL_MAX_RECIPIENTS = Setting(0)  # in one SMTP transaction; 0: no limit but what the relay says
+    # Messages stored in a minute, an hour and a day; what is beyond is held. 0, or nothing: no limit
+    MAIL_BUDGET_RECIPIENT = Setting[tuple[int, ...]]((30, 200, 1000))  # for each
+    MAIL_BUDGET_KIND = Setting[tuple[int, ...]]((3000, 30_000, 100_000))  # of each
+    MAIL_BUDGET_TOTAL = Setting[tuple[int, ...]]((6000, 60_000, 200_000))
+    MAIL_BUDGET_URGENT = Setting[tuple[int, ...]]((600, 6000, 20_000))  # of all urgent ones, which have this instead
+    MAIL_BUDGET_HELD = Setting(10_000)  # messages held beyond the budget, until no more are taken; 0: no limit
     MAIL_SWEEP_INTERVAL = Setting[float](15)  # s between two looks for messages that nobody woke us for
     MAIL_STOP_TIMEOUT = Setting[float](15)  # s for the mails on the wire when the process is told to stop
     MAIL_OVERDUE = Setting[float](300)  # s after which a due message that nobody delivers is reported

@@ -13,6 +13,7 @@ from accounts import receivers
 from accounts.models import User
 from flasky.guard import limits
 from flasky.guard.models import Tally
+from flasky.mail.limits.budget import forget
 from flasky.mail.models import OutboxMessage
 from tests.accounts.test_views import read, typed
 
@@ -165,6 +166,19 @@ def test_all_limits_cost_a_new_name_one_look_before_and_two_statements_in_its_tr
     more = with_limits - without
     del more["SAVEPOINT"], more["RELEASE"]
     assert more == {"SELECT": 2, "INSERT": 1}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_name_for_whose_mail_there_is_no_room_is_not_stored(settings, client):
+    settings.MAIL_BUDGET_TOTAL, settings.MAIL_BUDGET_HELD = (1,), 1
+    settings.NAMES_PER_VISITOR = settings.NAMES_PER_ADDRESS = settings.NAMES_IN_TOTAL = 0
+    for name in ("Ann", "Bob"):
+        assert client.post("/", {"name": name}).status_code == 302
+    refused = client.post("/", {"name": "Eve"})
+    assert (refused.status_code, refused["Retry-After"]) == (429, "60")
+    assert 'value="Eve"' in refused.content.decode()
+    assert not User.objects.filter(username="Eve").exists()
+    forget()
 
 
 def submit_at_once(names):

@@ -50,7 +50,7 @@ SHOWN = {
     *("MAIL_SERVER", "MAIL_EHLO_NAME", "MAIL_TRANSPORT", "MAIL_DISPATCHER", "CELERY_TASK_DEFAULT_QUEUE"),
     *("FLASKY_ADMIN", "FLASKY_MAIL_SENDER", "FLASKY_MAIL_SUBJECT_PREFIX"),
 }
-NO_TEXT = re.compile(r'"([A-Z_]+)", [^\n]*, (?:switch|whole_number|positive_number)\)')
+NO_TEXT = re.compile(r'"([A-Z_]+)", [^\n]*, (?:switch|whole_numbers?|positive_number)\)')
 
 
 def test_of_every_variable_it_is_known_whether_it_may_be_shown():

@@ -5,6 +5,7 @@ from django.test import RequestFactory
 
 from flasky.guard.limits import Limit, TooMany
 from flasky.guard.refusing import TooManyRequests
+from flasky.mail import OutboxFull
 
 
 def answer(error):
@@ -18,6 +19,12 @@ def test_the_answer_says_when_to_come_again(seconds, words):
     response = answer(TooMany(Limit("form", "", 1, 900), seconds))
     assert (response.status_code, response["Retry-After"]) == (429, str(seconds))
     assert words in response.content.decode()
+
+
+def test_an_outbox_that_is_full_is_answered_alike():
+    response = answer(OutboxFull(3600))
+    assert (response.status_code, response["Retry-After"]) == (429, "3600")
+    assert "wait 60 minutes" in response.content.decode()
 
 
 def test_another_failure_is_none_of_its_business():

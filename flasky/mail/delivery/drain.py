@@ -9,6 +9,7 @@ from django.db import connections
 
 from flasky.mail.conf import conf
 from flasky.mail.delivery.engine import deliver_due
+from flasky.mail.limits.releasing import release_what_fits
 from flasky.mail.models import Attempt, OutboxMessage, RelayOutage
 from flasky.mail.runtime.identity import this_thread
 from flasky.mail.transports import TransportUnavailable, abort_lent, close_kept, relay_name
@@ -34,6 +35,7 @@ class Drain:
         `look()` is called again and again, with how many messages were due in the beginning.
         """
         OutboxMessage.objects.take_over_expired()
+        release_what_fits()
         last_attempt = Attempt.objects.order_by("pk").values_list("pk", flat=True).last() or 0
         try:
             self._deliver_with_threads(look)

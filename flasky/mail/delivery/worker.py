@@ -17,6 +17,7 @@ from flasky.mail.delivery.engine import deliver_due
 from flasky.mail.delivery.pool import Pool
 from flasky.mail.delivery.progress import Progress
 from flasky.mail.delivery.pruning import DailyPruning
+from flasky.mail.limits.releasing import release_what_fits
 from flasky.mail.models import OutboxMessage, Process, RelayOutage, State
 from flasky.mail.runtime.identity import this_process
 from flasky.mail.signals import swept
@@ -151,6 +152,8 @@ class Worker:
         Process.objects.heartbeat(this_process(), self._threads, self._progress.stuck_for())
         swept.send_robust(sender=type(self))
         self._pruning.begin_if_due()
+        if release_what_fits():
+            self.wake()
         if not found:
             return
         is_calm = time.monotonic() - self._failed_at >= GRACE

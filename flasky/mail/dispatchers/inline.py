@@ -6,6 +6,7 @@ import time
 
 from flasky.mail.conf import conf
 from flasky.mail.delivery import deliver_due
+from flasky.mail.limits.releasing import release_what_fits
 from flasky.mail.models import OutboxMessage
 from flasky.mail.transports import TransportUnavailable, close_kept
 
@@ -29,11 +30,12 @@ def wake() -> None:
 
 
 def _take_back_expired() -> None:
-    """Look now and then for mail whose holder has died: where all deliver inline, nobody else does."""
+    """Look now and then for what was claimed by the dead, or held: where all deliver inline, nobody else does."""
     global _looked_at
     if not _looked_at or time.monotonic() - _looked_at >= conf.MAIL_SWEEP_INTERVAL:
         _looked_at = time.monotonic()
         OutboxMessage.objects.take_over_expired()
+        release_what_fits()
 
 
 def serve() -> None:

@@ -204,4 +204,16 @@ class Migration(migrations.Migration):
                 'indexes': [models.Index(fields=['provider_id'], name='flasky_mail_provider_id')],
             },
         ),
+        migrations.CreateModel(
+            name='OverBudget',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('share', models.CharField(max_length=10)),
+                ('most', models.PositiveIntegerField()),
+                ('seconds', models.PositiveIntegerField()),
+                ('created_at', models.DateTimeField(db_index=True)),
+                ('released_at', models.DateTimeField(blank=True, db_index=True, null=True)),
+                ('message', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, related_name='over_budget', to='flasky_mail.outboxmessage')),
+            ],
+        ),
     ]

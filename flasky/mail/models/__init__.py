@@ -10,6 +10,7 @@ from flasky.mail.models.message import (
     OutboxMessage,
     OutboxMessageQuerySet,
 )
+from flasky.mail.models.over_budget import OverBudget, OverBudgetQuerySet
 from flasky.mail.models.probes import WriteProbe
 from flasky.mail.models.processes import SIGNS_MISSED, Process
 from flasky.mail.models.provider_status import ProviderStatus
@@ -36,6 +37,8 @@ __all__ = [
     "HourlyCount",
     "OutboxMessage",
     "OutboxMessageQuerySet",
+    "OverBudget",
+    "OverBudgetQuerySet",
     "Priority",
     "Process",
     "ProviderStatus",

@@ -7,6 +7,7 @@ from django.utils import timezone
 from flasky.mail.models.batches import Batches
 from flasky.mail.models.history import MAX_ACTOR, Action
 from flasky.mail.models.one_database import write_transaction
+from flasky.mail.models.over_budget import OverBudget
 from flasky.mail.models.states import State
 
 
@@ -49,6 +50,7 @@ class Decisions(Batches):
             # In order, so that of two who lock the same messages none waits for the other in a circle.
             locked = list(self.filter(pk__in=batch).order_by("pk").select_for_update().values_list("pk", flat=True))
             self.model.objects.using(self.db).filter(pk__in=locked).update(**changes)
+            OverBudget.objects.using(self.db).leave_to_people(locked)
             Action.objects.using(self.db).bulk_create(
                 Action(message_id=key, verb=verb, actor=by[:MAX_ACTOR]) for key in locked
             )

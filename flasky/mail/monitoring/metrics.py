@@ -91,6 +91,9 @@ def families(found: Stats) -> Iterator[Any]:
     yield _gauge("deliverers_stuck", "Those of them that have work and get nowhere.", found.stuck)
     yield _gauge("deliverer_threads", "Their threads.", found.threads)
     yield _gauge("relays_away", "Relays that take no mail at the moment.", found.relays_away)
+    yield _gauge(
+        "over_budget_messages", "Messages that the mail budget holds; the count ends at 100,000.", found.over_budget
+    )
 
 
 def _counter(name: str, meaning: str, value: int) -> Any:

@@ -2,13 +2,14 @@
 
 from datetime import timedelta
 
+from django.db.models import Count, Max
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from flasky.mail.conf import conf
 from flasky.mail.dispatchers import delivers_inline
-from flasky.mail.models import CALM, SIGNS_MISSED, OutboxMessage, Process, Relay
+from flasky.mail.models import CALM, SIGNS_MISSED, OutboxMessage, OverBudget, Process, Relay
 from flasky.mail.status.written import joined, number, since, time_of_day
 
 DELIVERERS = gettext_lazy(
@@ -50,6 +51,22 @@ def overdue() -> str:
         count,
     )
     return sentence % {"count": number(count), "age": waited}
+
+
+def over_budget() -> str:
+    """Return how many messages the mail budget holds, and what to do; nothing if it holds none."""
+    found = OverBudget.objects.waiting().aggregate(count=Count("pk"), newest=Max("pk"))
+    count, newest = found["count"], OverBudget.objects.filter(pk=found["newest"]).first() if found["count"] else None
+    if newest is None:
+        return ""
+    sentence = ngettext(
+        "%(count)s message is held by the mail budget. It leaves by itself when the budget allows: release or cancel "
+        "it, or raise the limit (%(setting)s).",
+        "%(count)s messages are held by the mail budget. They leave by themselves when the budget allows: release or "
+        "cancel them, or raise the limit (%(setting)s).",
+        count,
+    )
+    return sentence % {"count": number(count), "setting": newest.setting}
 
 
 def fewer_connections() -> list[str]:

@@ -15,12 +15,13 @@ from flasky.mail.models import (
     UNKNOWN_ENDS_UNTIL_HELD,
     Action,
     OutboxMessage,
+    OverBudget,
     Process,
     RelayOutage,
     State,
 )
 from flasky.mail.status.alerts import DELIVERERS, somebody_delivers
-from flasky.mail.status.written import joined, moment
+from flasky.mail.status.written import joined, moment, number
 
 REPLY_LENGTH = 300  # characters; the history has the whole of it
 
@@ -124,10 +125,38 @@ def _why_held(message: OutboxMessage) -> str:
             message.unknown_ends,
         )
         return sentence % {"count": message.unknown_ends, "reply": _on_one_line(message.last_reply)}
+    if over := OverBudget.objects.waiting().filter(message=message).first():
+        return _why_over_budget(over)
     if action := _last(message, Action.Verb.HELD):
         sentence = _("It was put on hold by %(person)s at %(moment)s, and waits until a person releases or cancels it.")
         return sentence % _by_whom(action)
     return _("It was put on hold, and waits until a person releases or cancels it.")
+
+
+def _why_over_budget(over: OverBudget) -> str:
+    values = {"count": number(over.most), "seconds": number(over.seconds), "setting": over.setting}
+    match over.share:
+        case "recipient":
+            sentence = _(
+                "It is held because more than %(count)s messages to one of its recipients were stored within "
+                "%(seconds)s s (%(setting)s)."
+            )
+        case "kind":
+            sentence = _(
+                "It is held because more than %(count)s messages of its kind were stored within %(seconds)s s "
+                "(%(setting)s)."
+            )
+        case "urgent":
+            sentence = _(
+                "It is held because more than %(count)s urgent messages were stored within %(seconds)s s (%(setting)s)."
+            )
+        case _other:
+            sentence = _(
+                "It is held because more than %(count)s messages were stored within %(seconds)s s (%(setting)s)."
+            )
+    return joined(
+        sentence % values, _("It leaves by itself when the budget allows; release it to send it now, or cancel it.")
+    )
 
 
 def _why_failed(message: OutboxMessage) -> str:

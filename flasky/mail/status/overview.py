@@ -9,7 +9,7 @@ from django.utils import timezone
 from flasky.mail.conf import conf
 from flasky.mail.dispatchers import delivers_inline
 from flasky.mail.models import Attempt, HourlyCount, OutboxMessage, Process, RelayOutage, State
-from flasky.mail.status.alerts import delivery_notice, fewer_connections
+from flasky.mail.status.alerts import delivery_notice, fewer_connections, over_budget
 from flasky.mail.status.explanations import stuck
 from flasky.mail.status.written import age
 
@@ -28,6 +28,7 @@ class Overview:
     failed: int
     outages: list[RelayOutage]
     fewer_connections: list[str]  # sentences
+    over_budget: str
     alive: list[Process]
     missing: list[Process]
     is_inline: bool
@@ -83,6 +84,7 @@ def overview() -> Overview:
         failed=_failed_since(now - timedelta(hours=HOURS)),
         outages=outages,
         fewer_connections=fewer_connections(),
+        over_budget=over_budget(),
         alive=alive,
         missing=missing,
         is_inline=is_inline,

@@ -12,7 +12,7 @@ from typing import Any
 from django.db.models import Max, QuerySet, Sum
 from django.utils import timezone
 
-from flasky.mail.models import Attempt, HourlyCount, OutboxMessage, Process, RelayOutage, State
+from flasky.mail.models import Attempt, HourlyCount, OutboxMessage, OverBudget, Process, RelayOutage, State
 
 HIGHEST_STAT = 100_000
 # A reply that came too late counts for nobody: the one who took the message over has counted already.
@@ -33,6 +33,7 @@ class Stats:
     threads: int  # of theirs
     stuck: int  # of the processes
     relays_away: int
+    over_budget: int  # messages that are held for it
 
 
 def read_stats() -> Stats:
@@ -53,6 +54,7 @@ def read_stats() -> Stats:
         threads=sum(threads for threads, _ in processes),
         stuck=sum(stuck_since is not None for _, stuck_since in processes),
         relays_away=RelayOutage.objects.for_all().count(),
+        over_budget=_counted(OverBudget.objects.waiting()),
     )
 
 

@@ -1,13 +1,15 @@
 """Insert a message, with its schedule and the recipients under which it is found."""
 
+from contextlib import nullcontext
 from typing import Any
 
 from django.core.mail import EmailMessage
+from django.db import transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils import timezone
 
 from flasky.mail.db.sql import insert, insert_many
-from flasky.mail.models import FurtherRecipient, OutboxMessage, Priority
+from flasky.mail.models import FurtherRecipient, OutboxMessage, OverBudget, Priority
 from flasky.mail.wire.options import send_at
 
 # The names that django-post_office and django-mailer have.
@@ -45,10 +47,14 @@ def priority_of(email: EmailMessage) -> str:
     return str(name)
 
 
-def insert_message(message: OutboxMessage, connection: BaseDatabaseWrapper) -> None:
-    """Insert a new message, and its recipients as searches find them."""
+def insert_message(message: OutboxMessage, connection: BaseDatabaseWrapper, over: OverBudget | None = None) -> None:
+    """Insert a new message, the recipients as searches find them, and why the budget holds it if it does."""
     message.first_recipient = message.recipients[0].lower()
-    insert(message, connection)
+    with transaction.atomic(using=connection.alias) if over else nullcontext():
+        insert(message, connection)
+        if over:
+            over.message_id = message.pk
+            insert(over, connection)
     rows = [(message.pk, address.lower(), message.created_at) for address in message.recipients[1:]]
     if rows:
         insert_many(FurtherRecipient, ("message_id", "address", "created_at"), rows, connection)

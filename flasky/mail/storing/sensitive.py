@@ -6,14 +6,19 @@ from logging import Handler
 from types import FrameType
 
 from flasky.mail.conf import conf
-from flasky.mail.models import OutboxMessage
+from flasky.mail.models import OutboxMessage, Priority
 
 ERROR, PASSWORD_RESET = "error", "password_reset"
 
 
 def mark(message: OutboxMessage) -> None:
-    """Give a message its kind, if Django's own code makes the mail, and note whether it is sensitive."""
-    message.kind = message.kind or kind_by_maker()
+    """Give a message its kind, if Django's own code makes the mail, and note whether it is sensitive.
+
+    What Django makes, an error mail or the reset of a password, is urgent: somebody waits for it.
+    """
+    if not message.kind:
+        message.kind = kind_by_maker()
+        message.priority = Priority.URGENT.value if message.kind else message.priority
     message.is_sensitive = any(fnmatchcase(message.kind, pattern) for pattern in conf.MAIL_SENSITIVE_KINDS)
 
 

@@ -471,7 +471,7 @@ def test_a_look_costs_a_few_statements_whatever_there_is(process):
         silent(f"host {number}", minutes=3)
     with CaptureQueriesContext(connection) as queries:
         overview()
-    assert len(queries) <= 8
+    assert len(queries) <= 9
     assert not any("content" in query["sql"] or "outcomes" in query["sql"] for query in queries)
     assert sum("flasky_mail_process" in query["sql"] for query in queries) == 1
 

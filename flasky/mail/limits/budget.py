@@ -1,0 +1,197 @@
+"""Hold what is stored beyond the mail budget, so that nobody can make us send without end.
+
+A budget says how many messages may be stored for each recipient, of each kind and in total within a minute, an hour and
+a day; urgent ones are counted by themselves. What has been spent is counted in the outbox itself, by indexes: a counter
+would be a row that everybody who stores a mail has to wait for. While a limit is far, a process stores a sixteenth of
+what is left before it counts again, so that up to 16 processes together do not exceed it; near the limit it counts for
+each message, and adds what its other threads have not committed yet.
+"""
+
+import logging
+import threading
+import time
+from collections import OrderedDict, defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from django.db import connections, router
+
+from flasky.mail import OutboxFull
+from flasky.mail.conf import conf
+from flasky.mail.limits.spent import Limit, Share, left
+from flasky.mail.models import OutboxMessage, OverBudget, Priority, State
+from flasky.mail.runtime.forking import forget_in_child
+
+logger = logging.getLogger(__name__)
+
+PERIODS = (60, 3600, 86400)  # s
+PROCESSES = 16
+NEAR = 64  # messages left, from which on each one is counted
+PARTS = 60  # of a period, after one of which a process counts anew
+MOST_REMEMBERED = 10_000  # shares of which a process knows something
+BUSY = 1  # s since the message before
+LONGEST_TRANSACTION = 5  # s after which one is taken for rolled back
+TELL_INTERVAL = 3600  # s in which a process tells once that a limit is reached
+
+
+@dataclass
+class _Known:
+    """What this process knows of a limit, or of all those of a share: for how many more it need not count again."""
+
+    room: int
+    until: float  # on the monotonic clock
+    reached: Limit | None = None
+
+    def counts(self, now: float) -> bool:
+        return now < self.until and bool(self.room or self.reached)
+
+
+_shares: OrderedDict[Share, _Known] = OrderedDict()
+_limits: dict[Share, dict[Limit, _Known]] = {}
+_uncommitted: dict[Share, list[tuple[int, float]]] = defaultdict(list)  # thread, until when it is believed
+_told: dict[str, float] = {}
+_stored_at = float("-inf")  # on the monotonic clock
+_lock = threading.Lock()
+
+
+@contextmanager
+def spending(message: OutboxMessage) -> Iterator[OverBudget | None]:
+    """Store the message inside this; if it is beyond the budget it is held now, and what says why is to be stored too.
+
+    Raise OutboxFull if as many are held as MAIL_BUDGET_HELD allows.
+    """
+    reached, unknown = _from_memory(shares_of(message))
+    for share in unknown:
+        reached = reached or _look(share)
+    try:
+        yield _hold(message, reached) if reached else None
+    finally:
+        if unknown:
+            mine = threading.get_ident()
+            connections[router.db_for_write(OutboxMessage)].on_commit(lambda: _commit(unknown, mine))
+
+
+def shares_of(message: OutboxMessage) -> Iterator[Share]:
+    """Return the parts of the budget that the message is under, those first that hold the most."""
+    is_urgent = message.priority == Priority.URGENT
+    if any(conf.MAIL_BUDGET_RECIPIENT):
+        for address in message.recipients:
+            yield Share("recipient", address.lower(), is_urgent)
+    if message.kind and any(conf.MAIL_BUDGET_KIND):
+        yield Share("kind", message.kind, is_urgent)
+    if any(conf.MAIL_BUDGET_URGENT if is_urgent else conf.MAIL_BUDGET_TOTAL):
+        yield Share("urgent" if is_urgent else "total", "", is_urgent)
+
+
+def limits_of(share: Share) -> list[Limit]:
+    """Return the limits of the share, that of the longest period first."""
+    numbers = getattr(conf, f"MAIL_BUDGET_{share.name.upper()}")
+    return [Limit(share, most, seconds) for seconds, most in zip(PERIODS, numbers, strict=False) if most][::-1]
+
+
+def _from_memory(shares: Iterator[Share]) -> tuple[Limit | None, list[Share]]:
+    """Spend one of each share, or find that one is used up; return also those of which too little is known."""
+    global _stored_at
+    now, unknown = time.monotonic(), []
+    with _lock:
+        is_busy, _stored_at = now - _stored_at < BUSY, now
+        for share in shares:
+            known = _shares.get(share)
+            if known and known.counts(now):
+                if known.reached:
+                    return known.reached, []
+                known.room -= 1
+            elif known is None and is_busy and share.name == "recipient":
+                # One of many, as of a newsletter. Only who comes again is looked up.
+                _remember(share, _Known(0, now))
+            else:
+                unknown.append(share)
+    return None, unknown
+
+
+def _look(share: Share) -> Limit | None:
+    """Return the limit that is reached, if one is; know more of the share then."""
+    now, mine = time.monotonic(), threading.get_ident()
+    with _lock:
+        believed = [(thread, until) for thread, until in _uncommitted.pop(share, ()) if until > now]
+        _uncommitted[share] = [*believed, (mine, now + LONGEST_TRANSACTION)]
+        limits = dict(_limits.get(share, {}))
+    # Its own are counted, for they are in this very transaction; those of the other threads nobody sees yet.
+    others = sum(thread != mine for thread, _ in believed)
+    most_spent = None  # in a longer period, and so in a shorter one too
+    for limit in limits_of(share):
+        if limit in limits and limits[limit].counts(now):
+            continue
+        room = 0 if most_spent is None else limit.most - most_spent
+        if room <= 0:
+            room = left(limit) - others
+            most_spent = limit.most - room
+        part = room // PROCESSES if room >= NEAR else 0
+        limits[limit] = _Known(part, now + limit.seconds / PARTS, limit if room <= 0 else None)
+        if room <= 0:
+            break
+    with _lock:
+        return _conclude(share, limits)
+
+
+def _conclude(share: Share, limits: dict[Limit, _Known]) -> Limit | None:
+    """Remember for the share what holds for all of its limits, and take that from each."""
+    room, until = min(known.room for known in limits.values()), min(known.until for known in limits.values())
+    reached = next((known for known in limits.values() if known.reached), None)
+    for known in limits.values():
+        known.room -= room
+    _limits[share] = limits
+    _remember(share, reached or _Known(room, until))
+    return reached.reached if reached else None
+
+
+def _remember(share: Share, known: _Known) -> None:
+    _shares[share] = known
+    _shares.move_to_end(share)
+    if len(_shares) > MOST_REMEMBERED:
+        forgotten, _ = _shares.popitem(last=False)
+        _limits.pop(forgotten, None)
+
+
+def _commit(shares: list[Share], thread: int) -> None:
+    with _lock:
+        for share in shares:
+            if rest := [entry for entry in _uncommitted.pop(share, ()) if entry[0] != thread]:
+                _uncommitted[share] = rest
+
+
+def _hold(message: OutboxMessage, limit: Limit) -> OverBudget:
+    if seconds := OverBudget.objects.seconds_to_room():
+        raise OutboxFull(seconds)
+    message.state = State.HELD
+    over = OverBudget(share=limit.share.name, most=limit.most, seconds=limit.seconds, created_at=message.created_at)
+    if _is_news(str(over)):
+        # After the commit: whoever listens may send a mail about it, in a transaction of its own.
+        connections[router.db_for_write(OutboxMessage)].on_commit(lambda: _tell(over), robust=True)
+    return over
+
+
+def _is_news(limit: str) -> bool:
+    with _lock:
+        is_news = time.monotonic() - _told.get(limit, float("-inf")) >= TELL_INTERVAL
+        if is_news:
+            _told[limit] = time.monotonic()
+    return is_news
+
+
+def _tell(over: OverBudget) -> None:
+    logger.error(
+        "The mail budget is used up: %s. What is stored beyond it is held, and leaves when the budget allows; look at "
+        "what is held in the outbox, release or cancel it, or raise the limit.",
+        over,
+    )
+
+
+@forget_in_child
+def forget() -> None:
+    """Know nothing of what another process has stored; its lock may have been taken at that moment."""
+    global _lock, _stored_at
+    _lock, _stored_at = threading.Lock(), float("-inf")
+    for known in (_shares, _limits, _uncommitted, _told):
+        known.clear()  # type: ignore[attr-defined]

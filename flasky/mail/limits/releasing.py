@@ -1,0 +1,58 @@
+"""Let go of what the mail budget holds, the oldest first, as far as the budget allows."""
+
+import logging
+from collections.abc import Iterator
+
+from django.db.models import Min, Q
+
+from flasky.mail.limits.budget import limits_of, shares_of
+from flasky.mail.limits.spent import Limit, left
+from flasky.mail.models import OutboxMessage, OverBudget, OverBudgetQuerySet, Priority
+from flasky.mail.models.one_database import write_transaction
+
+logger = logging.getLogger(__name__)
+
+WHO = "the mail budget"  # in the history
+MOST_GROUPS, MOST_OF_A_GROUP = 100, 100  # recipients, and messages of each, that one look compares
+
+Rooms = dict[Limit, int]
+
+
+def release_what_fits() -> int:
+    """Queue what was held beyond the budget and is within it by now; return how many messages.
+
+    Several processes may do so at once: all see the same oldest ones, and each message is released once.
+    """
+    waiting = OverBudget.objects.waiting()
+    if not waiting.exists():
+        return 0
+    urgent, rooms = Q(message__priority=Priority.URGENT), Rooms()
+    chosen = [*_fitting(waiting.filter(urgent), rooms), *_fitting(waiting.exclude(urgent), rooms)]
+    if not chosen:
+        return 0
+    with write_transaction(waiting.db):
+        OverBudget.objects.note_release(chosen)
+        released = OutboxMessage.objects.filter(pk__in=chosen).release(WHO)
+    logger.info("The mail budget allows %d of the messages that are held.", released)
+    return released
+
+
+def _fitting(waiting: OverBudgetQuerySet, rooms: Rooms) -> Iterator[int]:
+    """Yield the keys of the messages for which each of their limits has room, and take that room."""
+    groups = waiting.values_list("message__first_recipient").annotate(first=Min("message")).order_by("first")
+    for recipient, _ in groups[:MOST_GROUPS]:
+        group = waiting.filter(message__first_recipient=recipient).order_by("message").values_list("message", flat=True)
+        messages = OutboxMessage.objects.filter(pk__in=list(group[:MOST_OF_A_GROUP])).order_by("pk")
+        for message in messages.only("recipients", "kind", "priority"):
+            limits = [limit for share in shares_of(message) for limit in limits_of(share)]
+            if any(_room(limit, rooms) <= 0 for limit in limits):
+                break
+            for limit in limits:
+                rooms[limit] -= 1
+            yield message.pk
+
+
+def _room(limit: Limit, rooms: Rooms) -> int:
+    if limit not in rooms:
+        rooms[limit] = left(limit)
+    return rooms[limit]

@@ -1,0 +1,75 @@
+"""Count what has been spent of the mail budget: by indexes, and past the ORM, which compiles a statement for each."""
+
+from datetime import datetime, timedelta
+from functools import cache
+from typing import Any, NamedTuple
+
+from django.db import connections
+from django.db.models import Q
+from django.utils import timezone
+
+from flasky.mail.db.connections import alias
+from flasky.mail.models import FurtherRecipient, OutboxMessage, OverBudget, Priority
+
+MESSAGES, FURTHER, HELD = (model._meta.db_table for model in (OutboxMessage, FurtherRecipient, OverBudget))
+URGENT = f"priority = '{Priority.URGENT.value}'"
+
+
+class Share(NamedTuple):
+    """A part of the budget: of one recipient, of one kind, or all of it; of urgent messages only, or of all."""
+
+    name: str
+    whom: str
+    is_urgent: bool
+
+
+class Limit(NamedTuple):
+    share: Share
+    most: int
+    seconds: int
+
+
+def left(limit: Limit) -> int:
+    """Return how many messages may still be stored or let go, by what the outbox has."""
+    since = timezone.now() - timedelta(seconds=limit.seconds)
+    stored, is_adjusted = _stored(limit.share, since)
+    if is_adjusted:
+        held, released = OverBudget.objects.held_and_released(_about(limit.share), since)
+        stored += released - held
+    return limit.most - stored
+
+
+def _stored(share: Share, since: datetime) -> tuple[int, bool]:
+    """Return how many messages were stored, and whether the budget has held or released any since."""
+    connection: Any = connections[alias()]
+    moment = connection.ops.adapt_datetimefield_value(since)
+    statement = _statement(share.name, share.is_urgent)
+    named = {"whom": share.whom, "since": moment}
+    with connection.cursor() as cursor:
+        cursor.execute(statement, named)
+        stored, is_adjusted = cursor.fetchone()
+    return stored, bool(is_adjusted)
+
+
+@cache
+def _statement(name: str, is_urgent: bool) -> str:
+    whose = {"recipient": " AND first_recipient = %(whom)s", "kind": " AND kind = %(whom)s"}.get(name, "")
+    priority = f" AND {URGENT}" if is_urgent else ""
+    count = f"(SELECT COUNT(*) FROM {MESSAGES} WHERE created_at > %(since)s{whose}{priority})"  # noqa: S608
+    if name == "recipient":
+        of_message = f" AND EXISTS (SELECT 1 FROM {MESSAGES} WHERE id = message_id{priority})" if is_urgent else ""  # noqa: S608
+        count += f" + (SELECT COUNT(*) FROM {FURTHER} WHERE address = %(whom)s AND created_at > %(since)s{of_message})"  # noqa: S608
+    held = f"EXISTS (SELECT 1 FROM {HELD} WHERE created_at > %(since)s)"  # noqa: S608
+    released = f"EXISTS (SELECT 1 FROM {HELD} WHERE released_at > %(since)s)"  # noqa: S608
+    return f"SELECT {count}, {held} OR {released}"
+
+
+def _about(share: Share) -> Q:
+    """Return the condition under which what was held is of that share."""
+    about = Q(message__priority=Priority.URGENT) if share.is_urgent else Q()
+    if share.name == "recipient":
+        further = FurtherRecipient.objects.filter(address=share.whom).values("message_id")
+        about &= Q(message__first_recipient=share.whom) | Q(message__in=further)
+    elif share.name == "kind":
+        about &= Q(message__kind=share.whom)
+    return about
