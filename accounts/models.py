@@ -7,7 +7,7 @@ from django.contrib.auth.models import AbstractUser, UserManager
 from django.db import router, transaction
 from django.utils.translation import gettext_lazy as _
 
-from accounts.names import NameField, normalize_name
+from accounts.names import NEVER_STORED, NameField, normalize_name
 
 
 class NamedUserManager(UserManager["User"]):
@@ -17,6 +17,12 @@ class NamedUserManager(UserManager["User"]):
         Of any number of simultaneous calls with one new name, one creates it.
         """
         return self.get_or_create(username=name, defaults={"password": make_password(None)})
+
+    def get_by_natural_key(self, username: str | None) -> "User":
+        """Ask the database for nothing that it would fail at, such as half a character of a command's argument."""
+        if username and NEVER_STORED.search(username):
+            raise self.model.DoesNotExist
+        return super().get_by_natural_key(username)
 
 
 class User(AbstractUser):

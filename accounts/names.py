@@ -1,5 +1,6 @@
 """Check and normalise people's names: any script, spaces, emoji; nothing invisible that could mislead a reader."""
 
+import re
 import unicodedata
 from typing import Any
 
@@ -17,6 +18,7 @@ BIDI_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u206
 # Soft hyphen, zero width space, word joiner, byte order mark: they come along with pasted text, and two names that
 # differ in nothing else would look the same.
 WITHOUT_MEANING = dict.fromkeys(map(ord, "\u00ad\u200b\u2060\ufeff"))
+NEVER_STORED = re.compile("[\0\ud800-\udfff]")  # the databases refuse to look for these
 # Letters by category, blank to the eye: Hangul fillers and the empty Braille pattern.
 BLANK_LETTERS = frozenset("\u115f\u1160\u3164\uffa0\u2800")
 

@@ -11,9 +11,11 @@ django_application = get_asgi_application()
 
 from flasky.guard.whole import whole_requests  # noqa: E402
 from flasky.mail import dispatchers  # noqa: E402 (needs the apps that the line above loads)
+from flasky.site.requests import TolerantASGIRequest  # noqa: E402
 from flasky.site.serving import refuse_wrong_settings  # noqa: E402
 
 refuse_wrong_settings()
+django_application.request_class = TolerantASGIRequest  # type: ignore[assignment]
 guarded_application = whole_requests(django_application)
 
 

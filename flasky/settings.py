@@ -300,7 +300,7 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "flasky.site.middleware.utf8_only",
+    "flasky.site.middleware.readable_body",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -344,6 +344,7 @@ AUTH_PASSWORD_VALIDATORS = [
 
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", "English")]  # those that the templates of mails are checked in
+LOCALE_PATHS = [BASE_DIR / "locale"]  # what the site itself says; flasky.mail has its own
 TIME_ZONE = "UTC"
 USE_TZ = True
 
@@ -466,7 +467,7 @@ LOGGING = {
         "json": {"()": "flasky.site.logs.JsonFormatter"},
     },
     "handlers": {
-        "stderr": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT},
+        "stderr": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT, "filters": ["refusals_in_one_line"]},
         "mail_admins": {
             "class": "flasky.faults.handler.ErrorMailHandler",
             "level": "ERROR",
@@ -475,12 +476,15 @@ LOGGING = {
     },
     "filters": {
         "debug_is_off": {"()": "django.utils.log.RequireDebugFalse"},
+        "refusals_in_one_line": {"()": "flasky.site.logs.RefusalsInOneLine"},
         "refusals_left_out": {"()": "flasky.site.logs.RefusalsLeftOut"},
     },
     "root": {"handlers": ["stderr"], "level": "INFO"},
     "loggers": {
         # Django's own set-up would print these a second time while DEBUG is on.
         "django": {"handlers": ["mail_admins"], "level": "INFO"},
+        # Django answers HEAD with the body of GET, which gunicorn drops with a warning each time.
+        "gunicorn.http.wsgi": {"level": "ERROR"},
         "django.request": {"filters": ["refusals_left_out"]},
         # Anybody can cause these, a request with a strange Host header is enough: no mail for each.
         "django.security": {"handlers": ["stderr"], "propagate": False},

@@ -37,6 +37,7 @@ LONGEST = (
 )
 
 rules.register_profile("suite", deadline=None)  # a busy machine is no fault of the code
+rules.register_profile("long", deadline=None, max_examples=10_000)  # for tests/fuzz; see tests/fuzz/amount.py
 rules.load_profile("suite")
 
 

@@ -12,6 +12,7 @@ from django.contrib.admin import ModelAdmin
 from django.core.mail.backends.smtp import EmailBackend
 from django.db import connection
 from django.db.models import QuerySet
+from django.http import HttpRequest
 from django.template import Engine
 from django.test import utils as utilities
 
@@ -31,6 +32,7 @@ DOORS = [
     (connection, "run_on_commit", "backend.py looks there whether this transaction wakes already"),
     (QuerySet(), "_db", "models/one_database.py asks it whether a caller has named a database"),
     (utilities, "_TestState", "runtime/test_run.py knows by it that a project's tests run"),
+    (HttpRequest, "_set_content_type_params", "site/requests.py lets a request be none of a known type there"),
     (Engine(), "template_builtins", "previews/lint.py adds its strict tags to it"),
 ]
 if find_spec("psycopg_pool"):

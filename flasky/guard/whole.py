@@ -48,6 +48,8 @@ def _first(messages: list[Any], receive: Any) -> Any:
 
 
 async def _refuse(refusal: HTTPStatus, send: Any) -> None:
+    # A server that has refused the request itself, for what follows its head, tells us that it is over only now.
+    await asyncio.sleep(0)
     text = text_of(refusal).encode()
     headers = [
         (b"content-type", b"text/plain"),

@@ -54,6 +54,18 @@ class MaskingFormatter(logging.Formatter):
         return mask(super().format(record))
 
 
+class RefusalsInOneLine(logging.Filter):
+    """Leave the traceback out where the answer is 4xx: anybody can cause these, and nothing of ours has failed.
+
+    Django logs one for a multipart body that is broken, and for a page that somebody may not see.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if 400 <= getattr(record, "status_code", 0) < 500:
+            record.exc_info = record.exc_text = None
+        return True
+
+
 class JsonFormatter(logging.Formatter):
     """Write one JSON object a line: time, level, logger, message, request_id, and what the record has as `fields`."""
 

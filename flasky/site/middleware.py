@@ -6,7 +6,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import DisallowedHost
-from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest, UnreadablePostError
 from django.template.loader import render_to_string
 
 Handler = Callable[[HttpRequest], HttpResponse]
@@ -39,13 +39,21 @@ def known_host(get_response: Handler) -> Handler:
     return middleware
 
 
-def utf8_only(get_response: Handler) -> Handler:
-    """Refuse, as middleware, a body in another charset: Django would fail on codecs that are none for text."""
+def readable_body(get_response: Handler) -> Handler:
+    """Refuse, as middleware, a body that cannot be read, before a page or an error page fails at it.
+
+    What is no UTF-8 is refused whatever it is: Django would fail on codecs that are none for text, which a part of a
+    form can name too.
+    """
 
     def middleware(request: HttpRequest) -> HttpResponse:
         charset = (request.content_params or {}).get("charset", "utf-8")
         if charset.lower() != "utf-8":
             return bad_request(request, ValueError(charset))
+        try:
+            _ = request.POST  # other errors are Django's own, which it answers with 400 as well
+        except (LookupError, ValueError, UnreadablePostError) as error:
+            return bad_request(request, error)
         return get_response(request)
 
     return middleware

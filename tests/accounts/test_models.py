@@ -150,3 +150,10 @@ def test_of_many_visitors_who_type_a_new_name_at_once_one_is_new():
     assert sorted(is_new for _, is_new in visits) == [False] * (VISIT_AT_ONCE - 1) + [True]
     assert {user for user, _ in visits} == {User.objects.get()}
     assert OutboxMessage.objects.count() == 1
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("name", ["Ann\0", "\udc80"])
+def test_what_no_database_can_look_for_is_nobodys_name(name):
+    with pytest.raises(User.DoesNotExist):
+        User.objects.get_by_natural_key(name)

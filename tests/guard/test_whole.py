@@ -60,3 +60,16 @@ def test_a_body_that_does_not_come_in_time_is_not_waited_for(settings):
 )
 def test_what_is_too_large_is_not_read(headers, status):
     assert call([], **headers) == (status, [])
+
+
+def test_a_refusal_waits_until_the_server_has_told_who_is_gone():
+    told = []
+
+    async def send(message):
+        assert told
+
+    async def refused():
+        asyncio.get_running_loop().call_soon(told.append, True)
+        await whole_requests(None)({"headers": [(b"transfer-encoding", b"chunked")]}, None, send)
+
+    asyncio.run(refused())

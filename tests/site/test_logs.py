@@ -220,6 +220,25 @@ def stderr():
     root.removeHandler(handler)
 
 
+# What is the client's fault
+
+
+@pytest.mark.django_db
+def test_a_body_that_cannot_be_read_is_one_line(client, caplog):
+    [handler] = logging.getLogger().handlers[:1]
+    client.post("/", b"x", content_type="multipart/form-data; boundary=")
+    [record] = [record for record in caplog.records if handler.filter(record)]
+    assert handler.format(record).startswith("WARNING django.request: Bad request (Unable to parse request body): / ")
+    assert "\n" not in handler.format(record)
+
+
+@pytest.mark.parametrize("status", [None, 500])
+def test_what_is_ours_keeps_its_traceback(status):
+    record = record_of(exc_info=(OSError, OSError("no"), None), **({"status_code": status} if status else {}))
+    logging.getLogger().handlers[0].filter(record)
+    assert "OSError: no" in line_of(record)
+
+
 # JSON
 
 
