@@ -344,6 +344,7 @@ AUTH_PASSWORD_VALIDATORS = [
 
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", "English")]  # those that the templates of mails are checked in
+LOCALE_PATHS = [BASE_DIR / "locale"]  # what the site itself says; flasky.mail has its own
 TIME_ZONE = "UTC"
 USE_TZ = True
 

@@ -1,4 +1,4 @@
-"""The catalogues of flasky.mail: complete, and what is compiled is what is written."""
+"""The catalogues of flasky.mail and of the site: complete, and what is compiled is what is written."""
 
 import ast
 import re
@@ -10,13 +10,19 @@ from django.template.loader import render_to_string
 from django.utils import translation
 from django.utils.translation.template import templatize
 
-APP = Path(__file__).parents[1] / "flasky/mail"
-CATALOGUES = sorted(APP.glob("locale/*/LC_MESSAGES/django.po"))
+from accounts.forms import NameForm
+
+ROOT = Path(__file__).parents[1]
+APP = ROOT / "flasky/mail"
+OF_THE_APP = sorted(APP.glob("locale/*/LC_MESSAGES/django.po"))
+OF_THE_SITE = sorted(ROOT.glob("locale/*/LC_MESSAGES/django.po"))
+CATALOGUES = OF_THE_APP + OF_THE_SITE
 # Who adds a sentence need not know every language: so many may wait for a translator, and are shown in English.
 WAITING = 25
 RENEW = (
-    "In flasky/mail run: python -m django makemessages --all --no-location --no-obsolete --no-wrap. Translate what is "
-    "empty or fuzzy. Then run: python -m django compilemessages"
+    "In flasky/mail, or for the site beside manage.py with --ignore 'flasky/mail/*' --ignore '.venv*', run: python -m "
+    "django makemessages --all --no-location --no-obsolete --no-wrap. Translate what is empty or fuzzy. Then run: "
+    "python -m django compilemessages"
 )
 PLURALS = ("ngettext", "ngettext_lazy")
 CONTEXTS = ("pgettext", "pgettext_lazy")
@@ -24,11 +30,12 @@ SINGLE = ("_", "gettext", "gettext_lazy", "gettext_noop")
 TEXT = r"""(u?'(?:[^'\\]|\\.)*'|u?"(?:[^"\\]|\\.)*")"""
 CALL = re.compile(rf"\b(ngettext|pgettext|gettext|_)\({TEXT}(?:, {TEXT})?")
 WORD_OF_A_STYLE = re.compile(r"""content: *["'](?=[^"'\\]*[a-z]).*""", re.IGNORECASE)
+NUMBERS = {"%(count)s", "%(minutes)s", "%(minutes)d"}  # which a sentence about one need not have
 PLACEHOLDER = re.compile(r"%\(\w+\)[a-z]|\{\w+\}")
 
 
 def name(path):
-    return path.relative_to(APP / "locale").parts[0]
+    return f"{path.parts[-5]} {path.parts[-3]}"
 
 
 def key(function, texts):
@@ -49,9 +56,12 @@ def in_template(path):
         yield key(found[1], [ast.literal_eval(text) for text in found.groups()[1:] if text])
 
 
-def sentences():
-    python = [sentence for path in APP.rglob("*.py") for sentence in in_python(path)]
-    return {*python, *(sentence for path in APP.rglob("templates/**/*.*") for sentence in in_template(path))}
+def sentences(path):
+    """Return those that this catalogue should have."""
+    folders, templates = ([APP], APP) if path in OF_THE_APP else ([ROOT / "accounts", ROOT / "flasky/site"], ROOT)
+    python = [sentence for folder in folders for file in folder.rglob("*.py") for sentence in in_python(file)]
+    pattern = "templates/**/*.*" if templates == ROOT else "**/templates/**/*.*"
+    return {*python, *(sentence for file in templates.glob(pattern) for sentence in in_template(file))}
 
 
 def written(path):
@@ -75,13 +85,15 @@ def compiled(path):
 
 
 def test_there_are_catalogues_and_sentences():
-    assert CATALOGUES
-    assert len(sentences()) > 300
+    assert OF_THE_APP
+    assert OF_THE_SITE
+    assert len(sentences(OF_THE_APP[0])) > 300
+    assert len(sentences(OF_THE_SITE[0])) > 50
 
 
 @pytest.mark.parametrize("path", CATALOGUES, ids=name)
 def test_hardly_a_sentence_waits_for_its_translation(path):
-    missing = sentences() - written(path).keys()
+    missing = sentences(path) - written(path).keys()
     assert len(missing) <= WAITING, f"{len(missing)} sentences have no translation. {RENEW}\n{sorted(missing)}"
 
 
@@ -96,7 +108,7 @@ def test_a_translation_has_the_placeholders_of_its_sentence(path):
     wrong = {
         sentence
         for sentence, text in written(path).items()
-        if sentence and {*PLACEHOLDER.findall(sentence)} - {"%(count)s"} != {*PLACEHOLDER.findall(text)} - {"%(count)s"}
+        if sentence and {*PLACEHOLDER.findall(sentence)} - NUMBERS != {*PLACEHOLDER.findall(text)} - NUMBERS
     }
     assert wrong == set()
 
@@ -107,6 +119,16 @@ def test_a_page_speaks_the_language(rf):
         page = "".join(render_to_string(template, request=rf.get("/")) for template in shown)
     assert '<html lang="zh-hans">' in page
     assert "自动刷新" in page
+
+
+def test_the_form_and_its_refusals_speak_it_too(rf):
+    form = NameForm({"name": "Ann"})
+    with translation.override("zh-hans"):
+        form.put_off(9)
+        page = render_to_string("index.html", {"form": form}, rf.get("/"))
+        page += render_to_string("429.html", {"minutes": 9}, rf.get("/"))
+    assert "请在 9 分钟后再次提交表单" in page
+    assert "请等待 9 分钟后重试" in page
 
 
 def test_no_style_sheet_says_a_word_which_no_catalogue_could_translate():

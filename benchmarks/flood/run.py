@@ -12,6 +12,7 @@ from accounts.models import User
 from benchmarks.child import Child
 from benchmarks.flood import site
 from benchmarks.flood.verdict import BUSY, ROUNDS, SLOWER, Found, slower
+from flasky.mail.conf import conf
 from flasky.mail.models import OutboxMessage, State
 
 FLOODS = {"one address": 1, "1,000 addresses": 1000}
@@ -22,6 +23,7 @@ PER_SECOND, AT_ONCE = (
 QUIET = 1.5  # s
 VISITS = 10  # of others, a second
 PATIENCE = 60  # s for the mails to leave
+PERIODS = (60, 3600, 86400)  # s of the limits of a mail budget
 
 
 def flood(folder, database, url, relay, posts, rounds):
@@ -48,7 +50,7 @@ def flood(folder, database, url, relay, posts, rounds):
         allowed=names_allowed(begun, ended),
         period=settings.NAME_PERIOD,
         stored=User.objects.count(),
-        budget=None,
+        budget=mails_allowed(ended - begun),
         states=Counter(state for state, _ in messages),
         lost=[message_id for state, message_id in messages if state == State.SENT and not relay.accepted[message_id]],
         accepted=sum(relay.accepted.values()),
@@ -146,3 +148,10 @@ def leave(deadline):
 def names_allowed(begun, ended):
     periods = ended // settings.NAME_PERIOD - begun // settings.NAME_PERIOD + 1
     return int(periods) * settings.NAMES_IN_TOTAL
+
+
+def mails_allowed(seconds):
+    """Return how many mails of one kind to one recipient may leave in so long; None if there is no limit."""
+    shares = [getattr(conf, f"MAIL_BUDGET_{share}", ()) for share in ("RECIPIENT", "KIND", "TOTAL")]
+    limits = [limit for share in shares for limit in zip(PERIODS, share, strict=False)]
+    return min((most * (int(seconds // period) + 2) for period, most in limits if most), default=None)
