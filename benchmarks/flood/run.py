@@ -13,6 +13,7 @@ from benchmarks.child import Child
 from benchmarks.flood import site
 from benchmarks.flood.verdict import BUSY, ROUNDS, SLOWER, Found, slower
 from flasky.mail.conf import conf
+from flasky.mail.limits.budget import PERIODS
 from flasky.mail.models import OutboxMessage, State
 
 FLOODS = {"one address": 1, "1,000 addresses": 1000}
@@ -23,7 +24,6 @@ PER_SECOND, AT_ONCE = (
 QUIET = 1.5  # s
 VISITS = 10  # of others, a second
 PATIENCE = 60  # s for the mails to leave
-PERIODS = (60, 3600, 86400)  # s of the limits of a mail budget
 
 
 def flood(folder, database, url, relay, posts, rounds):
@@ -152,6 +152,6 @@ def names_allowed(begun, ended):
 
 def mails_allowed(seconds):
     """Return how many mails of one kind to one recipient may leave in so long; None if there is no limit."""
-    shares = [getattr(conf, f"MAIL_BUDGET_{share}", ()) for share in ("RECIPIENT", "KIND", "TOTAL")]
+    shares = (conf.MAIL_BUDGET_RECIPIENT, conf.MAIL_BUDGET_KIND, conf.MAIL_BUDGET_TOTAL)
     limits = [limit for share in shares for limit in zip(PERIODS, share, strict=False)]
     return min((most * (int(seconds // period) + 2) for period, most in limits if most), default=None)
