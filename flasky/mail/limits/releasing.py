@@ -32,7 +32,7 @@ def release_what_fits() -> int:
         return 0
     with write_transaction(waiting.db):
         OverBudget.objects.note_release(chosen)
-        released = OutboxMessage.objects.filter(pk__in=chosen).release(WHO)
+        released = OutboxMessage.objects.filter(pk__in=chosen).let_go(WHO)
     logger.info("The mail budget allows %d of the messages that are held.", released)
     return released
 

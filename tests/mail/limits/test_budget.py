@@ -166,6 +166,17 @@ def test_what_was_rolled_back_is_not_counted_by_the_others_for_long(settings, mo
     assert counts() == {State.QUEUED: 2}
 
 
+def test_a_limit_that_only_a_transaction_has_reached_that_was_rolled_back_is_not_reached(settings):
+    settings.MAIL_BUDGET_TOTAL = (0, 0, 2)
+    with transaction.atomic():
+        with pytest.raises(ZeroDivisionError), transaction.atomic():
+            store(3)
+            raise ZeroDivisionError
+        store()
+    store(2)
+    assert states() == [State.QUEUED] * 2 + [State.HELD]
+
+
 def test_threads_that_store_at_once_do_not_exceed_the_budget_together(settings):
     settings.MAIL_BUDGET_RECIPIENT = (10,)
     at_once(*[lambda: store(5)] * 4)
@@ -225,6 +236,16 @@ def test_it_is_told_once(settings, caplog):
     assert "bob" not in caplog.text
 
 
+def test_what_a_transaction_was_to_tell_that_was_rolled_back_is_told_by_the_next(settings, caplog):
+    settings.MAIL_BUDGET_RECIPIENT = (1,)
+    with pytest.raises(ZeroDivisionError), transaction.atomic():
+        store(2)
+        raise ZeroDivisionError
+    with transaction.atomic():
+        store(3)
+    assert caplog.text.count("The mail budget is used up") == 1
+
+
 def test_beyond_the_ceiling_nothing_is_stored_and_the_caller_is_told_when_to_come_again(settings):
     settings.MAIL_BUDGET_TOTAL, settings.MAIL_BUDGET_HELD = (1, 1), 2
     store(3)
@@ -232,6 +253,13 @@ def test_beyond_the_ceiling_nothing_is_stored_and_the_caller_is_told_when_to_com
         store()
     assert caught.value.seconds == 3600
     assert len(states()) == 3
+
+
+def test_who_wants_to_hear_of_no_error_loses_only_what_there_is_no_room_for(settings):
+    settings.MAIL_BUDGET_RECIPIENT, settings.MAIL_BUDGET_HELD = (2,), 1
+    emails = [EmailMessage("Hi", "Hello", "a@example.com", [to]) for to in (*["b@example.com"] * 5, "c@example.com")]
+    assert OutboxEmailBackend(fail_silently=True).send_messages(emails) == 4
+    assert counts() == {State.QUEUED: 3, State.HELD: 1}
 
 
 def test_whoever_asks_before_writing_is_told_the_same(settings):
@@ -289,6 +317,27 @@ def test_those_of_a_full_recipient_do_not_keep_others_back(settings):
     make_older(61)
     assert release_what_fits() == 1
     assert OutboxMessage.objects.get(first_recipient="liv@example.com").state == State.QUEUED
+
+
+@pytest.mark.parametrize("decide", [OutboxMessage.objects.cancel, OutboxMessage.objects.release])
+def test_what_a_person_has_decided_about_does_not_count(settings, decide):
+    settings.MAIL_BUDGET_RECIPIENT = (2, 5)
+    store(20)
+    decide(by="Ann")
+    make_older(61)
+    assert [message.state for message in store(4)] == [State.QUEUED] * 2 + [State.HELD] * 2
+
+
+def test_what_is_for_later_does_not_leave_earlier_for_having_been_held(settings):
+    settings.MAIL_BUDGET_TOTAL = (1,)
+    store()
+    email = EmailMessage("Hi", "Hello", "ann@example.com", ["bob@example.com"])
+    email.send_at = tomorrow = timezone.now() + timedelta(days=1)
+    email.send()
+    make_older(61)
+    assert release_what_fits() == 1
+    message = OutboxMessage.objects.get(pk=email.outbox_message.pk)
+    assert (message.state, message.next_attempt_at, message.queued_at) == (State.QUEUED, tomorrow, tomorrow)
 
 
 def test_the_history_says_who_released_it(settings):
