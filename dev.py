@@ -1,8 +1,9 @@
-"""What `make run` and `make test` do, for every system: `python dev.py run [PORT]` and `python dev.py test`."""
+"""What `make run`, `make test` and `make test-all` do, for every system: `python dev.py run [PORT]` and so on."""
 
 import importlib.util
 import os
 import secrets
+import shlex
 import socket
 import subprocess
 import sys
@@ -13,14 +14,18 @@ VENV = ROOT / ".venv"
 PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 INSTALLED = VENV / "installed.txt"  # what was asked for; written when all of it is there
 PIP_LOG = VENV / "pip.log"
-TESTS = (
+CHECKS = (
     "-m ruff check",
     "-m ruff format --check",
     "-m mypy",
     "manage.py check_mail_templates --settings=tests.settings",
-    # Most tests wait for another process. The order is ours: see LONGEST in tests/conftest.py.
-    "-m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder --cov --cov-report=term",
 )
+# Most tests wait for another process. The order is ours: see LONGEST in tests/conftest.py.
+PYTEST = "-m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder"
+TESTS = {
+    "test": f"{PYTEST} -m 'not long'",
+    "test-all": f"{PYTEST} --cov --cov-report=term",
+}
 
 
 def main(task="", port="8000"):
@@ -30,10 +35,10 @@ def main(task="", port="8000"):
         sys.exit(f"Flasky needs Python 3.10 or newer, and this is {found}. PYTHON=python3.12 names another.")
     if task == "run":
         run(port)
-    elif task == "test":
-        test()
+    elif task in TESTS:
+        test(TESTS[task])
     else:
-        sys.exit("python dev.py run [PORT], or python dev.py test")
+        sys.exit("python dev.py run [PORT], python dev.py test, or python dev.py test-all")
 
 
 def run(port):
@@ -46,11 +51,11 @@ def run(port):
     become("manage.py", "runserver", f"127.0.0.1:{port}")
 
 
-def test():
+def test(tests):
     install("requirements.txt", "requirements-dev.txt")
-    for command in TESTS:
+    for command in (*CHECKS, tests):
         say(command.removeprefix("-m "))
-        call(*command.split())
+        call(*shlex.split(command))
 
 
 def require_free_port(port):

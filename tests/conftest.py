@@ -29,11 +29,27 @@ LONGEST = (
     "mail/dispatchers/",
     "journeys/test_journey.py",
     "foreign/",
+    "fuzz/",
     "journeys/",
     "mail/test_djangos_own.py",
     "test_settings.py",
     "site/",
     "docs/",
+)
+# What `make test` leaves to `make test-all`, but for its main roads.
+LONG = (
+    "benchmarks/",
+    "docs/test_commands.py",
+    "docs/test_python.py",
+    "drill/",
+    "foreign/",
+    "fuzz/",
+    "journeys/",
+    "mail/dispatchers/",
+    "mail/test_djangos_own.py",
+    "site/test_database_away.py",
+    "site/test_outbox_before.py",
+    "test_deployment.py",
 )
 
 rules.register_profile("suite", deadline=None)  # a busy machine is no fault of the code
@@ -58,13 +74,32 @@ def pytest_runtest_call(item):
         raise
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_itemcollected(item):
+    if _path(item).startswith(LONG) and not item.get_closest_marker("main_road"):
+        item.add_marker("long")
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items):
-    items.sort(key=lambda item: _turn(item.path.relative_to(ROOT).as_posix()))
+    items.sort(key=lambda item: _turn(_path(item)))
 
 
 def _turn(path):
     return next((turn for turn, beginning in enumerate(LONGEST) if path.startswith(beginning)), len(LONGEST))
+
+
+def _path(item):
+    return item.path.relative_to(ROOT).as_posix()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item):
+    """Measure no coverage of the processes of long tests. Those of the main roads run the same lines."""
+    with pytest.MonkeyPatch.context() as environment:
+        if item.get_closest_marker("long"):
+            environment.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
+        return (yield)
 
 
 @pytest.fixture(autouse=True)

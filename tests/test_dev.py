@@ -1,4 +1,4 @@
-"""dev.py, what `make run` and `make test` do: each failure is one sentence."""
+"""dev.py, what `make run`, `make test` and `make test-all` do: each failure is one sentence."""
 
 import os
 import shutil
@@ -48,7 +48,7 @@ def test_a_port_that_is_none_is_named(project, port):
 
 
 def test_an_unknown_task_is_answered_with_those_that_there_are(project):
-    assert_fails_with_a_sentence(dev(project, "rnu"), "python dev.py run [PORT], or python dev.py test")
+    assert_fails_with_a_sentence(dev(project, "rnu"), "python dev.py run [PORT], python dev.py test, or")
 
 
 def test_without_a_network_it_says_so_and_where_pip_complains(project):

@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -67,6 +68,7 @@ def room_of(module):
     return ".".join(parts[:2]) if parts[0] == "mail" else parts[0]
 
 
+@cache
 def modules():
     """Return the path of each module with something in it, by its name."""
     found = {}
@@ -77,6 +79,7 @@ def modules():
     return found
 
 
+@cache
 def imported(path):
     """Return the modules of ours that the file imports, and whether one is imported inside a function."""
     tree = ast.parse(path.read_text())

@@ -53,7 +53,9 @@ def figures(output):
     return {name: float(number) for name, number in re.findall(r"^(\w[\w ,]+?) {2,}([\d.]+)", output, re.MULTILINE)}
 
 
-@pytest.mark.parametrize("way", ["threads", "none", "inline", "celery-redis", "celery-rabbitmq"])
+@pytest.mark.parametrize(
+    "way", [pytest.param("threads", marks=pytest.mark.main_road), "none", "inline", "celery-redis", "celery-rabbitmq"]
+)
 def test_the_drill_kills_and_nothing_is_lost(tmp_path, way):
     dispatcher, _, broker = way.partition("-")
     variables = {"CELERY_BROKER_URL": broker_url(broker)} if broker else {}

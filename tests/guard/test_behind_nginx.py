@@ -65,7 +65,7 @@ def test_two_hundred_slow_clients_keep_nobody_waiting(port):
             began = time.monotonic()
             with connect(port) as client:
                 assert said(client, request("Connection: close\r\n", "/healthz"))[0] == "HTTP/1.1 200 OK"
-            assert time.monotonic() - began < 2  # s: a busy machine is no fault of the server
+            assert time.monotonic() - began < 15  # s; to wait for some of them would be 20 at least
     finally:
         for client in slow:
             client.close()

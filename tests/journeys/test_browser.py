@@ -36,6 +36,7 @@ def page(request, browser, site):
         yield page
 
 
+@pytest.mark.main_road
 def test_a_visitor_is_greeted_and_the_mail_can_be_seen(page, request):
     name = f"Zoë O'Brien {request.node.callspec.id}"
     page.goto("/")

@@ -19,10 +19,24 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="gunicorn does n
 PASSWORD = "correct horse battery"
 
 
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    """A site, and the relay that it delivers to, for all who do not disturb each other."""
+    with SmtpServer() as relay, Site(tmp_path_factory.mktemp("site"), relay) as site:
+        site.relay = relay
+        yield site
+
+
 @pytest.fixture
-def site(tmp_path, smtp_server):
-    with Site(tmp_path, smtp_server) as running_site:
-        yield running_site
+def site(shared):
+    shared.relay.mails.clear()
+    shared.relay.gate.set()
+    return shared
+
+
+@pytest.fixture
+def relay(site):
+    return site.relay
 
 
 def assert_tells_of(mail, name, html_name=None):
@@ -42,27 +56,29 @@ def assert_tells_of(mail, name, html_name=None):
     assert f"User <b>{html_name or name}</b> has joined." in mail.html
 
 
-def test_a_name_typed_in_the_form_becomes_a_mail(site, smtp_server):
+@pytest.mark.main_road
+def test_a_name_typed_in_the_form_becomes_a_mail(site, relay):
     visitor = Visitor(site)
     assert "Hello, Stranger!" in visitor.get().text
     page = visitor.submit("Zoë O'Brien <b>")
     assert [response.status_code for response in page.history] == [302]
     assert "Hello, Zoë O&#x27;Brien &lt;b&gt;!" in page.text
     assert "Pleased to meet you!" in page.text
-    [mail] = smtp_server.wait_for(1)
+    [mail] = relay.wait_for(1)
     assert_tells_of(mail, "Zoë O'Brien <b>", "Zoë O&#x27;Brien &lt;b&gt;")
     assert "Happy to see you again!" in visitor.submit("Zoë O'Brien <b>").text
-    assert len(smtp_server.mails) == 1
+    assert len(relay.mails) == 1
 
 
-def test_a_user_added_in_the_admin_becomes_a_mail(site, smtp_server):
+@pytest.mark.main_road
+def test_a_user_added_in_the_admin_becomes_a_mail(site, relay):
     names = ("--username", "boss", "--email", "boss@example.com")
     site.manage("createsuperuser", "--noinput", *names, DJANGO_SUPERUSER_PASSWORD=PASSWORD)
     visitor = Visitor(site)
     visitor.post("/admin/login/?next=/admin/", username="boss", password=PASSWORD)
     page = visitor.post("/admin/accounts/user/add/", username="Ann Lee", usable_password="false")
     assert page.status_code == 200
-    boss, ann = sorted(smtp_server.wait_for(2), key=lambda mail: "Ann" in mail.text)
+    boss, ann = sorted(relay.wait_for(2), key=lambda mail: "Ann" in mail.text)
     assert_tells_of(boss, "boss")
     assert_tells_of(ann, "Ann Lee")
     outbox = visitor.get("/admin/flasky_mail/outboxmessage/").text
@@ -87,17 +103,19 @@ def test_who_logs_out_of_one_process_is_logged_out_of_all_and_so_is_a_thief(tmp_
         assert site.count("Session") == 0
 
 
-def test_sendtestemail_sends_now_and_through_the_outbox(site, smtp_server):
+@pytest.mark.main_road
+def test_sendtestemail_sends_now_and_through_the_outbox(site, relay):
     printed = site.manage("sendtestemail", "ann@example.com", "--template", "mail/new_user")
     assert "accepted: 250 2.0.0 Queued as 1" in printed
-    assert smtp_server.mails[0].recipients == ["ann@example.com"]
+    assert relay.mails[0].recipients == ["ann@example.com"]
     assert "Sent      250 2.0.0 Queued as 3" in site.manage("sendtestemail", "bob@example.com", "--queue")
-    assert smtp_server.mails[2].recipients == ["bob@example.com"]
+    assert relay.mails[2].recipients == ["bob@example.com"]
 
 
-def test_a_user_made_in_the_shell_becomes_a_mail_with_the_next_sweep(site, smtp_server):
+@pytest.mark.main_road
+def test_a_user_made_in_the_shell_becomes_a_mail_with_the_next_sweep(site, relay):
     site.shell("User.objects.create_user('Shell')")
-    assert_tells_of(smtp_server.wait_for(1)[0], "Shell")
+    assert_tells_of(relay.wait_for(1)[0], "Shell")
 
 
 def test_starttls_with_login(tmp_path, tls_context, ca_file):
@@ -111,16 +129,17 @@ def test_starttls_with_login(tmp_path, tls_context, ca_file):
             assert "$ecret" not in "".join(site.log)
 
 
-def test_a_slow_relay_makes_no_request_wait(site, smtp_server):
+@pytest.mark.main_road
+def test_a_slow_relay_makes_no_request_wait(site, relay):
     """The relay is still silent about the first mail when the answers to both posts are there."""
-    smtp_server.gate.clear()
+    relay.gate.clear()
     visitor = Visitor(site)
     assert "Hello, Ann!" in visitor.submit("Ann").text
-    smtp_server.wait_until_in_data(1)
+    relay.wait_until_in_data(1)
     assert "Hello, Bob!" in visitor.submit("Bob").text
-    assert smtp_server.mails == []
-    smtp_server.gate.set()
-    smtp_server.wait_for(2)
+    assert relay.mails == []
+    relay.gate.set()
+    relay.wait_for(2)
 
 
 def test_forty_posts_of_one_new_name_make_one_user_and_one_mail(tmp_path, smtp_server):
@@ -160,6 +179,7 @@ def test_what_a_relay_that_is_down_left_waiting_is_delivered_after_a_restart(tmp
             site.stop()
 
 
+@pytest.mark.main_road
 def test_sigterm_finishes_the_mail_on_the_wire_and_leaves_the_rest(tmp_path, smtp_server):
     with Site(tmp_path, smtp_server, MAIL_WORKERS="1") as site:
         smtp_server.gate.clear()
@@ -202,6 +222,7 @@ def test_a_server_refuses_to_start_with_settings_that_cannot_work(tmp_path):
     assert site.process.returncode != 0
 
 
+@pytest.mark.main_road
 def test_an_asgi_server_serves_the_same_site(tmp_path, smtp_server):
     site = Site(tmp_path, smtp_server)
     site.options = []
@@ -222,7 +243,11 @@ def test_an_asgi_server_that_is_stopped_finishes_the_mail_on_the_wire(tmp_path, 
     assert site.count("OutboxMessage", state="sent") == 1
 
 
-@pytest.mark.parametrize("options", [[], ["--noreload"]], ids=["with autoreload", "without autoreload"])
+@pytest.mark.parametrize(
+    "options",
+    [[], pytest.param(["--noreload"], marks=pytest.mark.main_road)],
+    ids=["with autoreload", "without autoreload"],
+)
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "Ctrl-C"])
 def test_a_development_server_that_is_stopped_finishes_the_mail_on_the_wire(tmp_path, smtp_server, options, number):
     site = Site(tmp_path, smtp_server, DEBUG="True")

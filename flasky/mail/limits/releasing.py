@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from django.db.models import Min, Q
 
 from flasky.mail.limits.budget import limits_of, shares_of
-from flasky.mail.limits.spent import Limit, left
+from flasky.mail.limits.spent import Limit, Share, left
 from flasky.mail.models import OutboxMessage, OverBudget, OverBudgetQuerySet, Priority
 from flasky.mail.models.one_database import write_transaction
 
 logger = logging.getLogger(__name__)
 
 WHO = "the mail budget"  # in the history
-MOST_GROUPS, MOST_OF_A_GROUP = 100, 100  # recipients, and messages of each, that one look compares
+MOST_GROUPS, MOST_OF_A_GROUP = 1000, 100  # recipients, and messages of each, that one look compares
 
 Rooms = dict[Limit, int]
 
@@ -27,7 +27,7 @@ def release_what_fits() -> int:
     if not waiting.exists():
         return 0
     urgent, rooms = Q(message__priority=Priority.URGENT), Rooms()
-    chosen = [*_fitting(waiting.filter(urgent), rooms), *_fitting(waiting.exclude(urgent), rooms)]
+    chosen = [*_fitting(waiting.filter(urgent), True, rooms), *_fitting(waiting.exclude(urgent), False, rooms)]
     if not chosen:
         return 0
     with write_transaction(waiting.db):
@@ -37,22 +37,30 @@ def release_what_fits() -> int:
     return released
 
 
-def _fitting(waiting: OverBudgetQuerySet, rooms: Rooms) -> Iterator[int]:
+def _fitting(waiting: OverBudgetQuerySet, is_urgent: bool, rooms: Rooms) -> Iterator[int]:
     """Yield the keys of the messages for which each of their limits has room, and take that room."""
     groups = waiting.values_list("message__first_recipient").annotate(first=Min("message")).order_by("first")
+    everybody = limits_of(Share("urgent" if is_urgent else "total", "", is_urgent))
     for recipient, _ in groups[:MOST_GROUPS]:
+        if not _have_room(everybody, rooms):
+            break
+        if not _have_room(limits_of(Share("recipient", recipient, is_urgent)), rooms):
+            continue
         group = waiting.filter(message__first_recipient=recipient).order_by("message").values_list("message", flat=True)
         messages = OutboxMessage.objects.filter(pk__in=list(group[:MOST_OF_A_GROUP])).order_by("pk")
         for message in messages.only("recipients", "kind", "priority"):
             limits = [limit for share in shares_of(message) for limit in limits_of(share)]
-            if any(_room(limit, rooms) <= 0 for limit in limits):
+            if not _have_room(limits, rooms):
                 break
             for limit in limits:
                 rooms[limit] -= 1
             yield message.pk
 
 
-def _room(limit: Limit, rooms: Rooms) -> int:
-    if limit not in rooms:
-        rooms[limit] = left(limit)
-    return rooms[limit]
+def _have_room(limits: list[Limit], rooms: Rooms) -> bool:
+    for limit in limits:
+        if limit not in rooms:
+            rooms[limit] = left(limit)
+        if rooms[limit] <= 0:
+            return False
+    return True

@@ -81,4 +81,4 @@ def test_without_a_list_of_languages_the_one_that_mails_are_sent_in_is_checked(c
 
 
 def test_it_is_part_of_the_test_command():
-    assert "manage.py check_mail_templates --settings=tests.settings" in dev.TESTS
+    assert "manage.py check_mail_templates --settings=tests.settings" in dev.CHECKS

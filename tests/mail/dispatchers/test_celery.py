@@ -68,7 +68,7 @@ def send():
     return email.outbox_message
 
 
-@pytest.mark.parametrize("pool", ["prefork", "threads", "solo"])
+@pytest.mark.parametrize("pool", [pytest.param("prefork", marks=pytest.mark.main_road), "threads", "solo"])
 def test_a_worker_is_woken_and_delivers(environment, relay, pool):
     with celery_worker({**environment, "MAIL_WORKERS": "1"}, f"--pool={pool}"):
         assert send().wait(60) == State.SENT

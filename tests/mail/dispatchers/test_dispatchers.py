@@ -84,6 +84,7 @@ def send():
     return email.outbox_message
 
 
+@pytest.mark.main_road
 def test_a_committed_mail_is_delivered(relay, delivery):
     assert send().wait(60) == State.SENT
 
