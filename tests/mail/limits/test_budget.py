@@ -13,6 +13,7 @@ from django.utils import timezone
 from flasky.mail import OutboxFull, ensure_room
 from flasky.mail.backend import OutboxEmailBackend
 from flasky.mail.delivery import deliver_due
+from flasky.mail.limits import releasing
 from flasky.mail.limits.budget import forget
 from flasky.mail.limits.releasing import release_what_fits
 from flasky.mail.models import FurtherRecipient, OutboxMessage, OverBudget, State
@@ -338,6 +339,30 @@ def test_what_is_for_later_does_not_leave_earlier_for_having_been_held(settings)
     assert release_what_fits() == 1
     message = OutboxMessage.objects.get(pk=email.outbox_message.pk)
     assert (message.state, message.next_attempt_at, message.queued_at) == (State.QUEUED, tomorrow, tomorrow)
+
+
+def test_those_of_a_full_kind_keep_no_other_back(settings, monkeypatch):
+    monkeypatch.setattr(releasing, "MOST_GROUPS", 3)
+    settings.MAIL_BUDGET_KIND, settings.MAIL_BUDGET_TOTAL = (0, 0, 1), ()
+    for number in range(6):
+        store(to=[f"reader{number}@example.com"], kind="news")
+    settings.MAIL_BUDGET_TOTAL = (1,)
+    [held] = store(kind="welcome")
+    assert held.state == State.HELD
+    make_older(61)
+    assert release_what_fits() == 1
+    assert OutboxMessage.objects.get(pk=held.pk).state == State.QUEUED
+
+
+def test_more_full_recipients_than_one_look_takes_keep_no_other_back(settings):
+    settings.MAIL_BUDGET_RECIPIENT, settings.MAIL_BUDGET_TOTAL = (0, 0, 1), ()
+    for number in range(101):
+        store(2, to=[f"reader{number}@example.com"])
+    settings.MAIL_BUDGET_TOTAL = (101,)
+    [held] = store(to=["zoe@example.com"])
+    assert held.state == State.HELD
+    make_older(61)
+    assert release_what_fits() == 1
 
 
 def test_the_history_says_who_released_it(settings):
