@@ -180,10 +180,11 @@ def test_a_limit_that_only_a_transaction_has_reached_that_was_rolled_back_is_not
 
 def test_threads_that_store_at_once_do_not_exceed_the_budget_together(settings):
     settings.MAIL_BUDGET_RECIPIENT = (10,)
+    store()  # or the first of each thread, as those of a newsletter, is not counted until it is committed
     at_once(*[lambda: store(5)] * 4)
     assert counts()[State.QUEUED] <= 10  # one that commits while another counts may be counted twice
     release_what_fits()
-    assert counts() == {State.QUEUED: 10, State.HELD: 10}
+    assert counts() == {State.QUEUED: 10, State.HELD: 11}
 
 
 @pytest.mark.skipif("connection.vendor == 'sqlite'", reason="SQLite has one writer at a time")
