@@ -4,21 +4,21 @@ PYTHON ?= python3
 PORT ?= 8000
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all bench requirements audit clean
+.PHONY: help run test test-long bench requirements audit clean
 
 help:
 	@echo "make run     serve Flasky at http://127.0.0.1:8000/; another port: make run PORT=8001"
 	@echo "make test    run the linter, the type checker and the tests that take no long time; needs no server"
-	@echo "make test-all   run the long tests too, and judge the coverage"
+	@echo "make test-long   run the tests that make test leaves out; so do both before a change is sent in"
 	@echo "make bench   measure Flasky beside its peers; some figures only: make bench BENCH='--quick --only drain'"
 	@echo "make audit   ask whether a vulnerability is known of any package in the requirements files"
 	@echo "make requirements   write these files anew from pyproject.toml; newer versions: OPTIONS=--upgrade"
 	@echo "make clean   remove .venv, caches and reports; .env and the database stay"
 	@echo "Another Python than python3: make clean run PYTHON=python3.12"
 
-run test test-all: ARGUMENTS = dev.py $@ "$(PORT)"
+run test test-long: ARGUMENTS = dev.py $@ "$(PORT)"
 requirements audit: ARGUMENTS = supply.py $@ $(OPTIONS)
-run test test-all requirements audit:
+run test test-long requirements audit:
 	@"$(PYTHON)" -c "" 2>/dev/null || { echo "Flasky needs Python 3.10 or newer, and $(PYTHON) does not run here: install it, or name another: PYTHON=python3.12" >&2; exit 1; }
 	@exec "$(PYTHON)" $(ARGUMENTS)
 

@@ -1,4 +1,4 @@
-"""What `make run`, `make test` and `make test-all` do, for every system: `python dev.py run [PORT]` and so on."""
+"""What `make run`, `make test` and `make test-long` do, for every system: `python dev.py run [PORT]` and so on."""
 
 import importlib.util
 import os
@@ -23,8 +23,8 @@ CHECKS = (
 # Most tests wait for another process. The order is ours: see LONGEST in tests/conftest.py.
 PYTEST = "-m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder"
 TESTS = {
-    "test": f"{PYTEST} -m 'not long'",
-    "test-all": f"{PYTEST} --cov --cov-report=term",
+    "test": (*CHECKS, f"{PYTEST} -m 'not long'"),
+    "test-long": (f"{PYTEST} -m long",),
 }
 
 
@@ -38,7 +38,7 @@ def main(task="", port="8000"):
     elif task in TESTS:
         test(TESTS[task])
     else:
-        sys.exit("python dev.py run [PORT], python dev.py test, or python dev.py test-all")
+        sys.exit("python dev.py run [PORT], python dev.py test, or python dev.py test-long")
 
 
 def run(port):
@@ -51,9 +51,9 @@ def run(port):
     become("manage.py", "runserver", f"127.0.0.1:{port}")
 
 
-def test(tests):
+def test(commands):
     install("requirements.txt", "requirements-dev.txt")
-    for command in (*CHECKS, tests):
+    for command in commands:
         say(command.removeprefix("-m "))
         call(*shlex.split(command))
 

@@ -36,7 +36,7 @@ LONGEST = (
     "site/",
     "docs/",
 )
-# What `make test` leaves to `make test-all`, but for its main roads.
+# What `make test` leaves to `make test-long`, but for its main roads.
 LONG = (
     "benchmarks/",
     "docs/test_commands.py",
@@ -61,6 +61,7 @@ def pytest_configure():
     """Be stopped as whatever is started on a terminal: a shell lets its background jobs, and theirs, ignore Ctrl-C."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.environ.pop("PYTEST_ADDOPTS", None)  # what this run was told is none of the projects' that tests start
 
 
 @pytest.hookimpl(wrapper=True)

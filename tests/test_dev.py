@@ -1,4 +1,4 @@
-"""dev.py, what `make run`, `make test` and `make test-all` do: each failure is one sentence."""
+"""dev.py, what `make run`, `make test` and `make test-long` do: each failure is one sentence."""
 
 import os
 import shutil
