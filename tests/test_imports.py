@@ -22,7 +22,7 @@ ALLOWED = {
     "guard": {"mail", "mail.db"},
     "mail": set(),
     "mail.admin": {"mail.web"},
-    "mail.backend": {"mail.db", "mail.dispatchers", "mail.limits", "mail.storing", "mail.wire"},
+    "mail.backend": {"mail", "mail.db", "mail.dispatchers", "mail.limits", "mail.storing", "mail.wire"},
     "mail.checks": {"mail.compat", "mail.db", "mail.limits", "mail.status", "mail.transports"},
     "mail.compat": set(),
     "mail.conf": {"mail.compat"},

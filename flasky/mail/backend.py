@@ -11,7 +11,7 @@ from django.db import Error as DatabaseFailure
 from django.db import connections, router, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from flasky.mail import dispatchers
+from flasky.mail import OutboxFull, dispatchers
 from flasky.mail.db.outages import is_outage
 from flasky.mail.limits.budget import spending
 from flasky.mail.models import OutboxMessage
@@ -47,7 +47,7 @@ class OutboxEmailBackend(BaseEmailBackend):
         except Exception as error:
             if not self.fail_silently:
                 raise
-            if len(composed) < 2 or not isinstance(error, DatabaseFailure):
+            if len(composed) < 2 or not isinstance(error, (DatabaseFailure, OutboxFull)):
                 logger.exception("%d mail(s) could not be stored and are lost.", len(composed))
                 return 0
         return _store_one_by_one(composed)

@@ -14,11 +14,13 @@ from collections import OrderedDict, defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from django.db import connections, router
 
 from flasky.mail import OutboxFull
 from flasky.mail.conf import conf
+from flasky.mail.db.write_lock import take_write_lock
 from flasky.mail.limits.spent import Limit, Share, left
 from flasky.mail.models import OutboxMessage, OverBudget, Priority, State
 from flasky.mail.runtime.forking import forget_in_child
@@ -35,6 +37,10 @@ LONGEST_TRANSACTION = 5  # s after which one is taken for rolled back
 TELL_INTERVAL = 3600  # s in which a process tells once that a limit is reached
 
 
+# What a transaction does after its commit: another list after each commit and rollback, also of a savepoint.
+Callbacks = list[Any]
+
+
 @dataclass
 class _Known:
     """What this process knows of a limit, or of all those of a share: for how many more it need not count again."""
@@ -42,9 +48,11 @@ class _Known:
     room: int
     until: float  # on the monotonic clock
     reached: Limit | None = None
+    within: Callbacks | None = None  # the transaction that has reached it; None: it is committed
 
-    def counts(self, now: float) -> bool:
-        return now < self.until and bool(self.room or self.reached)
+    def counts(self, now: float, within: Callbacks) -> bool:
+        is_believed = self.reached and (self.within is None or self.within is within)
+        return now < self.until and bool(self.room or is_believed)
 
 
 _shares: OrderedDict[Share, _Known] = OrderedDict()
@@ -61,15 +69,19 @@ def spending(message: OutboxMessage) -> Iterator[OverBudget | None]:
 
     Raise OutboxFull if as many are held as MAIL_BUDGET_HELD allows.
     """
-    reached, unknown = _from_memory(shares_of(message))
+    connection: Any = connections[router.db_for_write(OutboxMessage)]
+    within: Callbacks = connection.run_on_commit
+    reached, unknown = _from_memory(shares_of(message), within)
+    if reached or unknown:
+        take_write_lock(connection)
     for share in unknown:
-        reached = reached or _look(share)
+        reached = reached or _look(share, within)
     try:
         yield _hold(message, reached) if reached else None
     finally:
         if unknown:
             mine = threading.get_ident()
-            connections[router.db_for_write(OutboxMessage)].on_commit(lambda: _commit(unknown, mine))
+            connection.on_commit(lambda: _commit(unknown, mine, within))
 
 
 def shares_of(message: OutboxMessage) -> Iterator[Share]:
@@ -90,7 +102,7 @@ def limits_of(share: Share) -> list[Limit]:
     return [Limit(share, most, seconds) for seconds, most in zip(PERIODS, numbers, strict=False) if most][::-1]
 
 
-def _from_memory(shares: Iterator[Share]) -> tuple[Limit | None, list[Share]]:
+def _from_memory(shares: Iterator[Share], within: Callbacks) -> tuple[Limit | None, list[Share]]:
     """Spend one of each share, or find that one is used up; return also those of which too little is known."""
     global _stored_at
     now, unknown = time.monotonic(), []
@@ -98,7 +110,7 @@ def _from_memory(shares: Iterator[Share]) -> tuple[Limit | None, list[Share]]:
         is_busy, _stored_at = now - _stored_at < BUSY, now
         for share in shares:
             known = _shares.get(share)
-            if known and known.counts(now):
+            if known and known.counts(now, within):
                 if known.reached:
                     return known.reached, []
                 known.room -= 1
@@ -110,7 +122,7 @@ def _from_memory(shares: Iterator[Share]) -> tuple[Limit | None, list[Share]]:
     return None, unknown
 
 
-def _look(share: Share) -> Limit | None:
+def _look(share: Share, within: Callbacks) -> Limit | None:
     """Return the limit that is reached, if one is; know more of the share then."""
     now, mine = time.monotonic(), threading.get_ident()
     with _lock:
@@ -121,14 +133,14 @@ def _look(share: Share) -> Limit | None:
     others = sum(thread != mine for thread, _ in believed)
     most_spent = None  # in a longer period, and so in a shorter one too
     for limit in limits_of(share):
-        if limit in limits and limits[limit].counts(now):
+        if limit in limits and limits[limit].counts(now, within):
             continue
         room = 0 if most_spent is None else limit.most - most_spent
         if room <= 0:
             room = left(limit) - others
             most_spent = limit.most - room
         part = room // PROCESSES if room >= NEAR else 0
-        limits[limit] = _Known(part, now + limit.seconds / PARTS, limit if room <= 0 else None)
+        limits[limit] = _Known(part, now + limit.seconds / PARTS, limit if room <= 0 else None, within)
         if room <= 0:
             break
     with _lock:
@@ -154,9 +166,12 @@ def _remember(share: Share, known: _Known) -> None:
         _limits.pop(forgotten, None)
 
 
-def _commit(shares: list[Share], thread: int) -> None:
+def _commit(shares: list[Share], thread: int, within: Callbacks) -> None:
     with _lock:
         for share in shares:
+            for known in _limits.get(share, {}).values():
+                if known.within is within:
+                    known.within = None
             if rest := [entry for entry in _uncommitted.pop(share, ()) if entry[0] != thread]:
                 _uncommitted[share] = rest
 
@@ -173,14 +188,14 @@ def _hold(message: OutboxMessage, limit: Limit) -> OverBudget:
 
 
 def _is_news(limit: str) -> bool:
-    with _lock:
-        is_news = time.monotonic() - _told.get(limit, float("-inf")) >= TELL_INTERVAL
-        if is_news:
-            _told[limit] = time.monotonic()
-    return is_news
+    return time.monotonic() - _told.get(limit, float("-inf")) >= TELL_INTERVAL
 
 
 def _tell(over: OverBudget) -> None:
+    with _lock:
+        if not _is_news(str(over)):
+            return
+        _told[str(over)] = time.monotonic()
     logger.error(
         "The mail budget is used up: %s. What is stored beyond it is held, and leaves when the budget allows; look at "
         "what is held in the outbox, release or cancel it, or raise the limit.",

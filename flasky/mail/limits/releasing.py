@@ -32,13 +32,16 @@ def release_what_fits() -> int:
         return 0
     with write_transaction(waiting.db):
         OverBudget.objects.note_release(chosen)
-        released = OutboxMessage.objects.filter(pk__in=chosen).release(WHO)
+        released = OutboxMessage.objects.filter(pk__in=chosen).let_go(WHO)
     logger.info("The mail budget allows %d of the messages that are held.", released)
     return released
 
 
 def _fitting(waiting: OverBudgetQuerySet, is_urgent: bool, rooms: Rooms) -> Iterator[int]:
     """Yield the keys of the messages for which each of their limits has room, and take that room."""
+    kinds = waiting.exclude(message__kind="").values_list("message__kind", flat=True).distinct()
+    full = [kind for kind in kinds if not _have_room(limits_of(Share("kind", kind, is_urgent)), rooms)]
+    waiting = waiting.exclude(message__kind__in=full)
     groups = waiting.values_list("message__first_recipient").annotate(first=Min("message")).order_by("first")
     everybody = limits_of(Share("urgent" if is_urgent else "total", "", is_urgent))
     for recipient, _ in groups[:MOST_GROUPS]:
@@ -51,7 +54,7 @@ def _fitting(waiting: OverBudgetQuerySet, is_urgent: bool, rooms: Rooms) -> Iter
         for message in messages.only("recipients", "kind", "priority"):
             limits = [limit for share in shares_of(message) for limit in limits_of(share)]
             if not _have_room(limits, rooms):
-                break
+                continue
             for limit in limits:
                 rooms[limit] -= 1
             yield message.pk

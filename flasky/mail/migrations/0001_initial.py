@@ -213,6 +213,7 @@ class Migration(migrations.Migration):
                 ('seconds', models.PositiveIntegerField()),
                 ('created_at', models.DateTimeField(db_index=True)),
                 ('released_at', models.DateTimeField(blank=True, db_index=True, null=True)),
+                ('is_decided', models.BooleanField(default=False)),
                 ('message', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, related_name='over_budget', to='flasky_mail.outboxmessage')),
             ],
         ),

@@ -30,6 +30,11 @@ class Decisions(Batches):
         """Go on with what is held, due now; return how many."""
         return self.with_body()._act(Action.Verb.RELEASED, by, State.for_release(), **_fresh())
 
+    def let_go(self, by: str) -> int:
+        """Go on with what is held without a person's decision: what is for later is due when it was to be."""
+        later = self.with_body().filter(next_attempt_at__gt=timezone.now())
+        return later._act(Action.Verb.RELEASED, by, State.for_release(), state=State.QUEUED) + self.release(by)
+
     def hold(self, by: str = "") -> int:
         """Keep back what is queued until a person decides; return how many."""
         return self._act(Action.Verb.HELD, by, State.for_hold(), state=State.HELD)

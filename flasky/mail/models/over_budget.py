@@ -28,7 +28,8 @@ class OverBudgetQuerySet(InOneDatabase["OverBudget"]):
         """Return how many of the messages that are `about` something were stored, and let go, since then."""
         lately = self.filter(Q(created_at__gt=since) | Q(released_at__gt=since)).filter(about)
         counts = lately.aggregate(
-            held=Count("pk", filter=Q(created_at__gt=since)), released=Count("pk", filter=Q(released_at__gt=since))
+            held=Count("pk", filter=Q(created_at__gt=since)),
+            released=Count("pk", filter=Q(released_at__gt=since, is_decided=False)),
         )
         return counts["held"], counts["released"]
 
@@ -36,8 +37,8 @@ class OverBudgetQuerySet(InOneDatabase["OverBudget"]):
         self.filter(message__in=messages, released_at=None).update(released_at=timezone.now())
 
     def leave_to_people(self, messages: list[int]) -> None:
-        """Forget that the messages wait for the budget: a person has decided about them."""
-        self.filter(message__in=messages, released_at=None).delete()
+        """Let the messages wait no longer for the budget, nor count for it: a person has decided about them."""
+        self.filter(message__in=messages, released_at=None).update(released_at=timezone.now(), is_decided=True)
 
 
 class OverBudget(models.Model):
@@ -48,7 +49,8 @@ class OverBudget(models.Model):
     most = models.PositiveIntegerField()  # messages
     seconds = models.PositiveIntegerField()  # in which so many were allowed
     created_at = models.DateTimeField(db_index=True)  # the message's
-    released_at = models.DateTimeField(null=True, blank=True, db_index=True)  # by the budget
+    released_at = models.DateTimeField(null=True, blank=True, db_index=True)  # when it waited no longer
+    is_decided = models.BooleanField(default=False)  # by a person, and not by the budget
 
     objects = OverBudgetQuerySet.as_manager()
 

@@ -64,6 +64,11 @@ def test_an_address_in_the_place_of_the_file_is_no_file():
         call_command("export_mail", ANN)
 
 
+def test_a_file_whose_name_no_disk_can_have_is_refused():
+    with pytest.raises(CommandError, match="is no file's name here"):
+        call_command("export_mail", "\ud800.zip", "bob@example.com")
+
+
 def test_a_file_for_the_person_is_readable_by_nobody_else(tmp_path, capsys):
     message, path = stored(ANN), tmp_path / "ann.zip"
     call_command("export_mail", str(path), ANN)

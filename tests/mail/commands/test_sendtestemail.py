@@ -12,6 +12,7 @@ from django.core.management import CommandError, call_command
 from flasky.mail.checks import OUTBOX
 from flasky.mail.compat import HAS_MAILERS
 from flasky.mail.dispatchers import threads
+from flasky.mail.limits import budget
 from flasky.mail.management.commands import sendtestemail
 from flasky.mail.models import OutboxMessage, State
 from flasky.mail.storing.origin import origin
@@ -213,6 +214,15 @@ def test_queue_says_when_nobody_delivers(monkeypatch):
     monkeypatch.setattr(sendtestemail, "QUEUE_TIMEOUT", 0)
     with pytest.raises(CommandError, match="Is a server or a worker running"):
         call_command("sendtestemail", "ann@example.com", "--queue")
+
+
+def test_queue_says_when_the_mail_budget_takes_no_more(settings):
+    settings.MAIL_BUDGET_TOTAL, settings.MAIL_BUDGET_HELD = (1,), 1
+    budget.forget()
+    mail.send_mass_mail([("Hi", "Hello", "ann@example.com", ["bob@example.com"])] * 2)
+    with pytest.raises(CommandError, match="so this one was not taken"):
+        call_command("sendtestemail", "ann@example.com", "--queue")
+    budget.forget()
 
 
 def test_queue_says_when_the_relay_refused(relay, settings):

@@ -8,9 +8,11 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.core.mail import EmailMessage
 from django.db import connection, connections, transaction
+from django.test import override_settings
 from django.utils import timezone
 
 from flasky.mail.delivery import deliver_due
+from flasky.mail.limits.budget import forget
 from flasky.mail.models import OutboxMessage, RelayOutage, State
 from flasky.mail.models.one_database import write_transaction
 from flasky.mail.web.actions import OPERATIONS, ActionRequest, perform
@@ -32,6 +34,17 @@ def operate(name, message):
     assert perform(operation, [message.pk], asked).done == 1
 
 
+def store_knowing_nothing():
+    forget()  # what is left of the mail budget, so that it is counted
+    with override_settings(MAIL_BUDGET_TOTAL=(100,)):
+        return store()
+
+
+@transaction.atomic
+def store_in_a_transaction():
+    return store_knowing_nothing()
+
+
 def take_over():
     message = store()
     OutboxMessage.objects.claim(1)
@@ -41,6 +54,8 @@ def take_over():
 
 
 DOORS = {
+    "store": store_knowing_nothing,
+    "store in a transaction": store_in_a_transaction,
     **{operation.name: lambda name=operation.name: operate(name, store(State.HELD)) for operation in OPERATIONS},
     "hold": lambda: operate("hold", store()),
     "claim": lambda: store() and OutboxMessage.objects.claim(1),

@@ -26,6 +26,8 @@ class Command(BaseCommand):
                 listed, whole = export(person, file)
         except OSError as error:
             raise CommandError(f"{path} cannot be written: {error.strerror}. Name a new file.") from error
+        except UnicodeEncodeError as error:
+            raise CommandError(f"{path!r} is no file's name here. Name a new file.") from error
         self.stdout.write(
             f"{listed} message{'' if listed == 1 else 's'} listed in {path}, {whole} of them with the mail itself. "
             "Look through it before you hand it out: mails about a person may say something of others."

@@ -12,7 +12,7 @@ from django.core.mail import EmailMultiAlternatives
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.template import TemplateDoesNotExist
 
-from flasky.mail import render_email
+from flasky.mail import OutboxFull, render_email
 from flasky.mail.backend import OutboxEmailBackend
 from flasky.mail.compat import addresses_of, aliases, asked_for, backend_of_alias
 from flasky.mail.conf import conf
@@ -68,7 +68,7 @@ class Command(BaseCommand):
             raise CommandError(
                 f"There is no template {error}. --template takes a name such as mail/new_user."
             ) from None
-        except ValueError as error:
+        except (ValueError, OutboxFull) as error:
             raise CommandError(str(error)) from None
 
     def recipients(self, options: dict[str, Any]) -> list[str]:
