@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator
 
+from django.db import connections
 from django.db.models import Min, Q
 
 from flasky.mail.limits.budget import limits_of, shares_of
@@ -21,19 +22,23 @@ Rooms = dict[Limit, int]
 def release_what_fits() -> int:
     """Queue what was held beyond the budget and is within it by now; return how many messages.
 
-    Several processes may do so at once: all see the same oldest ones, and each message is released once.
+    Of several processes one does so at a time: the others would find the same room once more.
     """
     waiting = OverBudget.objects.waiting()
-    if not waiting.exists():
+    oldest = waiting.order_by("pk").values_list("pk", flat=True).first()
+    if oldest is None:
         return 0
     urgent, rooms = Q(message__priority=Priority.URGENT), Rooms()
-    chosen = [*_fitting(waiting.filter(urgent), True, rooms), *_fitting(waiting.exclude(urgent), False, rooms)]
-    if not chosen:
-        return 0
+    can_skip = connections[waiting.db].features.has_select_for_update_skip_locked
     with write_transaction(waiting.db):
+        # Nobody waits for the lock: who has it may be cut off, and does all there is to do otherwise.
+        if not waiting.filter(pk=oldest).select_for_update(skip_locked=can_skip):
+            return 0
+        chosen = [*_fitting(waiting.filter(urgent), True, rooms), *_fitting(waiting.exclude(urgent), False, rooms)]
         OverBudget.objects.note_release(chosen)
         released = OutboxMessage.objects.filter(pk__in=chosen).let_go(WHO)
-    logger.info("The mail budget allows %d of the messages that are held.", released)
+    if released:
+        logger.info("The mail budget allows %d of the messages that are held.", released)
     return released
 
 
