@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
+from django.contrib.admin.options import TO_FIELD_VAR
 from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest, UnreadablePostError
 from django.template.loader import render_to_string
@@ -54,6 +55,20 @@ def readable_body(get_response: Handler) -> Handler:
             _ = request.POST  # other errors are Django's own, which it answers with 400 as well
         except (LookupError, ValueError, UnreadablePostError) as error:
             return bad_request(request, error)
+        return get_response(request)
+
+    return middleware
+
+
+def named_field(get_response: Handler) -> Handler:
+    """Refuse, as middleware, the empty name of a field, which Django's admin would look up on any of its pages.
+
+    Every other name that it does not know it refuses by itself.
+    """
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        if "" in (request.GET.get(TO_FIELD_VAR), request.POST.get(TO_FIELD_VAR)):
+            return bad_request(request, ValueError(TO_FIELD_VAR))
         return get_response(request)
 
     return middleware

@@ -5,6 +5,7 @@ from html.parser import HTMLParser
 
 import pytest
 from django.contrib.auth.decorators import permission_required
+from django.contrib.auth.models import Group
 from django.core.exceptions import PermissionDenied, SuspiciousOperation
 from django.test import Client
 from django.urls import path
@@ -163,6 +164,14 @@ def test_the_page_for_a_form_in_a_strange_charset_is_strict_too(client):
 
 def test_the_page_for_a_form_in_a_strange_charset_cannot_be_framed(client):
     assert post_in_a_strange_charset(client).headers.get("X-Frame-Options") == "DENY"
+
+
+@pytest.mark.parametrize("page", ["accounts/user", "auth/group", "flasky_mail/outboxmessage"])
+@pytest.mark.parametrize("action", ["change", "delete"])
+def test_the_admin_looks_up_no_field_without_a_name(admin_client, page, action):
+    user, group, message = User.objects.get(), Group.objects.create(), OutboxMessage.objects.first()
+    number = {"user": user.pk, "group": group.pk, "outboxmessage": message.pk}[page.partition("/")[2]]
+    assert admin_client.get(f"/admin/{page}/{number}/{action}/?_to_field=").status_code == 400
 
 
 @pytest.mark.django_db
