@@ -484,6 +484,7 @@ LOGGING = {
     "loggers": {
         # Django's own set-up would print these a second time while DEBUG is on.
         "django": {"handlers": ["mail_admins"], "level": "INFO"},
+        "flasky.mail.limits.budget": {"handlers": ["mail_admins"]},  # whoever makes us send should not go unseen
         # Django answers HEAD with the body of GET, which gunicorn drops with a warning each time.
         "gunicorn.http.wsgi": {"level": "ERROR"},
         "django.request": {"filters": ["refusals_left_out"]},

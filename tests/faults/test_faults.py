@@ -6,6 +6,7 @@ from datetime import timedelta
 from email import message_from_bytes, policy
 
 import pytest
+from django.core.mail import send_mail
 from django.db import DatabaseError, connection, connections, transaction
 from django.http import HttpResponse
 from django.test import Client, RequestFactory
@@ -17,7 +18,8 @@ from flasky.faults import handler as handler_module
 from flasky.faults import telling
 from flasky.faults.identity import identify
 from flasky.faults.models import Fault
-from flasky.mail.models import OutboxMessage
+from flasky.mail.limits import budget
+from flasky.mail.models import OutboxMessage, State
 from flasky.mail.monitoring import readiness
 from flasky.mail.runtime import deadline
 from flasky.mail.signals import swept
@@ -384,3 +386,16 @@ def test_an_error_is_mailed_whatever_characters_it_has(db, character, caplog):
     assert said in OutboxMessage.objects.get().subject
     assert said in text(OutboxMessage.objects.get())
     assert "No mail tells of this error" not in caplog.text
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_administrators_are_told_once_by_mail_that_a_mail_budget_is_used_up(settings):
+    settings.MAIL_BUDGET_TOTAL = (1,)
+    for _process in range(2):
+        budget.forget()
+        send_mail("Hi", "Hello", "ann@example.com", ["bob@example.com"])
+        send_mail("Hi", "Hello", "ann@example.com", ["bob@example.com"])
+    budget.forget()
+    [told] = OutboxMessage.objects.filter(kind="error")
+    assert (told.recipients, told.state) == (["admin@example.com"], State.QUEUED)
+    assert "The mail budget is used up: more than 1 in 60 s (MAIL_BUDGET_TOTAL)" in text(told)
