@@ -15,6 +15,7 @@ from benchmarks.flood.verdict import BUSY, ROUNDS, SLOWER, UNNOTICED, Found, slo
 from flasky.mail.conf import conf
 from flasky.mail.limits.budget import PERIODS
 from flasky.mail.models import OutboxMessage, State
+from flasky.mail.storing.sensitive import ERROR
 
 FLOODS = {"one address": 1, "1,000 addresses": 1000}
 # Posts of the robots: a faster flood needs more of two cores than they have, refused or not.
@@ -40,6 +41,7 @@ def flood(folder, database, url, relay, posts, rounds):
         finally:
             run.end()
     messages = list(OutboxMessage.objects.values_list("state", "message_id"))
+    told = OutboxMessage.objects.filter(kind=ERROR).count()
     return Found(
         posted=run.posted,
         answers=run.answers,
@@ -48,6 +50,7 @@ def flood(folder, database, url, relay, posts, rounds):
         allowed=names_allowed(begun, ended),
         period=settings.NAME_PERIOD,
         stored=User.objects.count(),
+        told=told,
         budget=mails_allowed(ended - begun),
         states=Counter(state for state, _ in messages),
         lost=[message_id for state, message_id in messages if state == State.SENT and not relay.accepted[message_id]],
