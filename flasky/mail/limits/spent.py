@@ -57,7 +57,9 @@ def _statement(name: str, is_urgent: bool) -> str:
     priority = f" AND {URGENT}" if is_urgent else ""
     count = f"(SELECT COUNT(*) FROM {MESSAGES} WHERE created_at > %(since)s{whose}{priority})"  # noqa: S608
     if name == "recipient":
-        of_message = f" AND EXISTS (SELECT 1 FROM {MESSAGES} WHERE id = message_id{priority})" if is_urgent else ""  # noqa: S608
+        # Both by their table: a message has a message_id too, the header's.
+        same = f"{MESSAGES}.id = {FURTHER}.message_id"
+        of_message = f" AND EXISTS (SELECT 1 FROM {MESSAGES} WHERE {same}{priority})" if is_urgent else ""  # noqa: S608
         count += f" + (SELECT COUNT(*) FROM {FURTHER} WHERE address = %(whom)s AND created_at > %(since)s{of_message})"  # noqa: S608
     held = f"EXISTS (SELECT 1 FROM {HELD} WHERE created_at > %(since)s)"  # noqa: S608
     released = f"EXISTS (SELECT 1 FROM {HELD} WHERE released_at > %(since)s)"  # noqa: S608

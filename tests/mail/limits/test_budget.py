@@ -143,6 +143,15 @@ def test_urgent_messages_have_a_budget_of_their_own(settings):
     assert states() == [State.QUEUED, State.HELD, State.HELD, State.QUEUED, State.QUEUED, State.HELD]
 
 
+def test_urgent_messages_are_counted_for_each_recipient_wherever_it_stands(settings):
+    settings.MAIL_BUDGET_RECIPIENT = (2,)
+    store(2, to=["ann@example.com", "bob@example.com"])
+    store(2, to=["ann@example.com", "bob@example.com"], priority="urgent")
+    store(to=["bob@example.com"], priority="urgent")
+    store(to=["eve@example.com"], priority="urgent")
+    assert states() == [State.QUEUED] * 4 + [State.HELD, State.QUEUED]
+
+
 def test_an_error_mail_is_urgent_so_that_a_flood_of_others_does_not_hold_it(settings):
     settings.MAIL_BUDGET_TOTAL = (1,)
     store(2)
@@ -424,3 +433,12 @@ def test_a_message_for_later_counts_when_it_is_stored(settings):
     email.send()
     store()
     assert states() == [State.QUEUED, State.HELD]
+
+
+@pytest.mark.parametrize("priority", ["normal", "urgent"])
+@pytest.mark.parametrize("kind", ["", "welcome"])
+def test_the_budget_as_it_is_by_default_takes_a_mail_of_every_sort(settings, kind, priority):
+    for share in SHARES:
+        setattr(settings, f"MAIL_BUDGET_{share}", None)
+    store(to=["ann@example.com", "bob@example.com"], kind=kind, priority=priority)
+    assert states() == [State.QUEUED]
