@@ -18,7 +18,7 @@ ALLOWED = {
     "celery": {"mail.dispatchers", "site"},
     "databases": set(),
     "drill": {"mail.db", "mail.delivery", "mail.dispatchers", "mail.signals"},
-    "faults": {"mail.wire", "site"},
+    "faults": {"guard", "mail.wire", "site"},
     "guard": {"mail", "mail.db"},
     "mail": set(),
     "mail.admin": {"mail.web"},

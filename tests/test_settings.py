@@ -144,6 +144,7 @@ def test_the_log_has_lines_or_json(run):
         ("MAIL_PORT", "smtp", "a whole number"),
         ("MAIL_TIMEOUT", "-1", "a whole number"),
         ("MAIL_WORKERS", "4.5", "a whole number"),
+        ("MAIL_BUDGET_KIND", "30,many", "whole numbers, with commas, such as 30,200,1000"),
         ("MAIL_RATE", "-1", "a number that is not negative, such as 20 or 0.5"),
         ("MAIL_RATE", "ten", "a number that is not negative, such as 20 or 0.5"),
         ("MAIL_RATE", "nan", "a number that is not negative, such as 20 or 0.5"),

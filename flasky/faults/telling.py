@@ -5,7 +5,6 @@ the hour is over, whoever comes first tells the count: the next error of any kin
 delivers. While neither comes, the count waits. What happens while the database is away is in the log only.
 """
 
-import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,13 +13,13 @@ from typing import Any
 from django.apps import apps
 from django.conf import settings
 from django.core.mail import mail_admins
-from django.db import OperationalError, connections, router, transaction
+from django.db import connections, router, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from flasky.faults.identity import Identity
+from flasky.guard.deadlocks import despite_deadlocks
 
 LOCK_TIMEOUT = 5  # s to wait for the row of a fault; then it is in the log only
-DEADLOCKS = 20  # after which nobody tries once more
 LOOK_INTERVAL = 60  # s between two looks of a process for counts, besides those at each error
 
 _look_at = 0.0  # on the monotonic clock
@@ -30,14 +29,7 @@ def tell(identity: Identity, mail: Callable[[], None]) -> None:
     """Note the fault, and call `mail` if it is time to tell of it; both or none."""
     connection = connections[router.db_for_write(apps.get_model("faults", "Fault"))]
     with _waiting_only_briefly(connection):
-        for is_last in [*[False] * DEADLOCKS, True]:
-            try:
-                return _tell_once(identity, mail)
-            except OperationalError as error:
-                # MariaDB lets those who insert and update the same row at once wait for each other in a circle.
-                if is_last or connection.in_atomic_block or "deadlock" not in str(error).lower():
-                    raise
-                time.sleep(random.uniform(0, 0.05))
+        despite_deadlocks(lambda: _tell_once(identity, mail), connection)
 
 
 def _tell_once(identity: Identity, mail: Callable[[], None]) -> None:

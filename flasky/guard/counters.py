@@ -2,6 +2,7 @@
 
 from django.db import connections, router
 
+from flasky.guard.deadlocks import despite_deadlocks
 from flasky.guard.models import Tally
 from flasky.mail.db import sql
 
@@ -10,7 +11,7 @@ NEVER_OVER = "9999999999"  # the second at which the period of such a count ends
 
 def add(name: str) -> None:
     connection = connections[router.db_for_write(Tally)]
-    sql.add(Tally, {"key": _key(name)}, {"count": 1}, connection)
+    despite_deadlocks(lambda: sql.add(Tally, {"key": _key(name)}, {"count": 1}, connection), connection)
 
 
 def read(name: str) -> int:

@@ -8,19 +8,18 @@ than their period.
 
 import hashlib
 import hmac
-import random
 import time
 from collections.abc import Callable, Iterable
 from typing import NamedTuple, TypeVar
 
 from django.conf import settings
-from django.db import OperationalError, connections, router, transaction
+from django.db import connections, router, transaction
 from django.db.models import F
 
+from flasky.guard.deadlocks import despite_deadlocks
 from flasky.guard.models import Tally
 from flasky.mail.db import sql
 
-DEADLOCKS = 20  # after which nobody tries once more
 CLEAN_INTERVAL = 60  # s between two looks of a process for periods that are over
 MOST_REMOVED = 1000  # rows at once
 
@@ -73,17 +72,14 @@ def take_for(work: Callable[[], Done], *limits: Limit) -> Done:
     if full := [limit for key, limit in asked.items() if key in _full]:
         raise _too_many(full, now)
     _refuse_beyond(asked, now, taken=0)
-    for is_last in [*[False] * DEADLOCKS, True]:
-        try:
-            with transaction.atomic(using=_alias()):
-                done = work()
-                _count(asked, now)
-            break
-        except OperationalError as error:
-            # MariaDB lets those who insert the same row at once wait for each other in a circle.
-            if is_last or connections[_alias()].in_atomic_block or "deadlock" not in str(error).lower():
-                raise
-            time.sleep(random.uniform(0, 0.05))
+
+    def work_and_count() -> Done:
+        with transaction.atomic(using=_alias()):
+            done = work()
+            _count(asked, now)
+        return done
+
+    done = despite_deadlocks(work_and_count, connections[_alias()])
     _clean_now_and_then(now)
     return done
 
