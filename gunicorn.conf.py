@@ -7,7 +7,7 @@ workers = 2
 worker_class = "flasky.guard.worker.PatientWorker"  # gthread, but half a request holds no thread
 worker_connections = 800  # of each process; with its files fewer than the 1024 that it may have open as a rule
 # A few that wait for an absent database must leave some for the pages that need none. With the 4 that deliver they are
-# as many as PostgreSQL's pool has connections (POOL in flasky/settings.py).
+# as many as PostgreSQL's pool has connections (POOL in flasky/databases/url.py).
 threads = 16
 graceful_timeout = 30  # s for requests and for the mails that are on the wire
 # What a proxy says is heard in flasky/guard/clients.py, by either server alike; gunicorn would also let whoever comes

@@ -23,6 +23,4 @@ POST_OFFICE = {
 }
 MAILER_EMAIL_BACKEND = SMTP
 MAILER_LOCK_PATH = str(Path(tempfile.gettempdir()) / f"mailer-{os.getpid()}")
-# What each mail costs the budget is counted in; that it holds none is set, because nobody measures a mail that stays.
-MAIL_BUDGET_RECIPIENT = MAIL_BUDGET_KIND = MAIL_BUDGET_TOTAL = MAIL_BUDGET_URGENT = (10_000_000,) * 3
 TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend"}}

@@ -128,6 +128,7 @@ class Session(asyncio.Protocol):
         self.reply("220 2.0.0 go on")
         self.flush()
         self.received.clear()  # RFC 3207: what came before is forgotten
+        self.is_waiting = True  # the client may speak before `secure` has the transport to answer by
         self.upgrade = self.loop.create_task(self.secure())
 
     async def secure(self):
@@ -135,7 +136,8 @@ class Session(asyncio.Protocol):
             self.transport = await self.loop.start_tls(self.transport, self, self.context, server_side=True)
         except OSError:
             self.transport.close()
-        self.is_secure = True
+        self.is_secure, self.is_waiting = True, False
+        self.go_on()
 
     def log_in(self, mechanism, initial=""):
         if mechanism.upper() == "PLAIN" and initial:

@@ -1,194 +1,37 @@
-"""Give every setting its value, with its default and its unit. The environment is read here and nowhere else."""
+"""Give every setting its value, with its default and its unit."""
 
 import json
-import os
-import re
 import sys
-from email.utils import getaddresses, quote
-from importlib.util import find_spec
-from io import StringIO
-from ipaddress import ip_network
-from pathlib import Path
 
 import django
 import environ
+from django.conf.locale import LANG_INFO
+from django.utils.translation import to_language
 
-BASE_DIR = Path(__file__).resolve().parent.parent
-
-# --- Reading the environment -------------------------------------------------------------------------------------
-
-ENV_FILE = Path(os.environ.get("ENV_FILE") or BASE_DIR / ".env")
-
-# Values that could not be read, as (name, value, what it must be). A system check reports them: a traceback from
-# here would hide the name of the setting from whoever has to mend it.
-UNREADABLE_SETTINGS: list[tuple[str, str, str]] = []
-
-
-def load_env_file():
-    """Add the lines of the .env file to the environment; what is set there already wins."""
-    try:
-        lines = ENV_FILE.read_text("utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        if isinstance(error, FileNotFoundError) and not os.environ.get("ENV_FILE"):
-            return
-        UNREADABLE_SETTINGS.append(("ENV_FILE", str(ENV_FILE), "a text file in UTF-8"))
-        return
-    assignments = []
-    for number, line in enumerate(map(str.strip, lines), 1):
-        name, equals, _ = line.partition("=")
-        if equals and name.isascii() and name.removeprefix("export ").isidentifier():
-            assignments.append(line)
-        elif line and not line.startswith("#"):
-            # The line itself is not repeated: it may hold a password.
-            expected = "NAME=value, with no space around the equals sign"
-            UNREADABLE_SETTINGS.append(("ENV_FILE", f"{ENV_FILE}, line {number}", expected))
-    # Only these: django-environ logs a line that it cannot read, password and all.
-    environ.Env.read_env(StringIO("\n".join(assignments)))
-
-
-def read(name, default, parse=str):
-    """Return the setting `name` from the environment; the default if it is empty, absent or cannot be parsed.
-
-    Values are taken literally: django-environ's own look-up would replace a password that starts with `$`.
-    """
-    value = environ.Env.ENVIRON.get(name, "").strip()
-    if not value:
-        return default
-    try:
-        return parse(value)
-    except ValueError as error:
-        UNREADABLE_SETTINGS.append((name, value[:60], str(error)))
-        return default
-
-
-def whole_number(value):
-    if not value.isascii() or not value.isdigit():
-        raise ValueError("a whole number")
-    return int(value)
-
-
-def whole_numbers(value):
-    try:
-        return [whole_number(item) for item in comma_separated(value)]
-    except ValueError as error:
-        raise ValueError("whole numbers, with commas, such as 30,200,1000") from error
-
-
-def positive_number(value):
-    try:
-        number = float(value)
-    except ValueError:
-        number = -1
-    if not 0 <= number < float("inf"):
-        raise ValueError("a number that is not negative, such as 20 or 0.5")
-    return number
-
-
-def proxies(value):
-    """Return addresses and networks, such as 10.0.0.7 and 10.0.0.0/8; `*` alone is everybody."""
-    found = comma_separated(value)
-    if found == ["*"]:
-        return found
-    try:
-        return [str(ip_network(item, strict=False)) for item in found]
-    except ValueError as error:
-        raise ValueError("addresses or networks such as 127.0.0.1 or 10.0.0.0/8, with commas, or *") from error
-
-
-def queue_name(value):
-    if not re.fullmatch(r"[A-Za-z0-9._-]{1,200}", value):  # what each broker can carry
-        raise ValueError("up to 200 letters, digits, dots, dashes and underscores")
-    return value
-
-
-def switch(value):
-    """Return True or False; anything else is an error: a mistyped MAIL_USE_TLS must not turn encryption off."""
-    if value.lower() in environ.Env.BOOLEAN_TRUE_STRINGS:
-        return True
-    if value.lower() in ("false", "off", "no", "n", "0"):
-        return False
-    raise ValueError("True or False")
-
-
-def one_of(*choices):
-    def parse(value):
-        if value not in choices:
-            raise ValueError(f"{', '.join(choices[:-1])} or {choices[-1]}")
-        return value
-
-    return parse
-
-
-def names(value):
-    return [] if value == "-" else comma_separated(value)
-
-
-def comma_separated(value):
-    return [item.strip() for item in value.split(",") if item.strip()]
-
+from flasky.databases.url import database
+from flasky.env import (
+    BASE_DIR,
+    UNREADABLE_SETTINGS,
+    addresses,
+    comma_separated,
+    load_env_file,
+    names,
+    one_of,
+    positive_number,
+    proxies,
+    queue_name,
+    read,
+    site_url,
+    switch,
+    time_zone,
+    whole_number,
+    whole_numbers,
+)
 
 NAMES_OF_OUR_PEOPLE = comma_separated(
     "abuse, admin, administration, administrator, flasky, helpdesk, hostmaster, mailer-daemon, moderator, noreply, "
     "operator, owner, postmaster, root, security, staff, superuser, support, sysadmin, system, webmaster"
 )
-
-
-def addresses(value):
-    """Return the addresses of a comma-separated list; a comma inside a quoted display name does not split it."""
-    pairs = [(name, address) for name, address in getaddresses([value.strip(", ")]) if address]
-    return [f'"{quote(name)}" <{address}>' if name else address for name, address in pairs] or [value]
-
-
-# A link that is cut says nothing: without these, a thread would wait for hours for an answer that never comes.
-POSTGRESQL_PATIENCE = {
-    "keepalives_idle": 10,  # s without a word until the server is asked whether it is there
-    "keepalives_interval": 5,  # s between two such questions
-    "keepalives_count": 3,
-    "tcp_user_timeout": 20_000,  # ms for the server to acknowledge what was sent
-}
-MYSQL_PATIENCE = {"read_timeout": 60, "write_timeout": 60}  # s for an answer; a migration's statements must be quicker
-
-# Of PostgreSQL connections, for each process: whoever waits for a mail server or a visitor holds none meanwhile.
-# reconnect_timeout: by default the pool waits longer and longer to try again, and nobody else may try meanwhile.
-POOL = {"min_size": 0, "max_size": 20, "timeout": 5, "max_idle": 60, "reconnect_timeout": 1}  # the last three: s
-
-DATABASE_DRIVERS = {"postgresql": ("psycopg", "'psycopg[binary,pool]'"), "mysql": ("MySQLdb", "mysqlclient")}
-
-
-def database(url):
-    """Return Django's description of the database at `url`, with the options that this project relies on."""
-    if url.partition(":")[0] not in ("sqlite", "postgres", "postgresql", "mysql"):
-        raise ValueError("sqlite:///file, postgres://… or mysql://…")
-    try:
-        description = environ.Env.db_url_config(url)
-    except Exception as error:  # urllib and django-environ raise several kinds for a malformed URL
-        raise ValueError("a URL such as postgres://user:password@host:5432/name") from error
-    if not description["NAME"]:
-        raise ValueError("a URL that ends in the database's name, such as postgres://user:password@host:5432/name")
-    for engine, (module, package) in DATABASE_DRIVERS.items():
-        if description["ENGINE"].endswith(engine) and find_spec(module) is None:
-            raise ValueError(f"that of a database whose driver is installed; for this one: pip install {package}")
-    options = description.setdefault("OPTIONS", {})
-    if description["ENGINE"].endswith("sqlite3"):
-        if description["NAME"] != ":memory:":
-            description["NAME"] = str(BASE_DIR / description["NAME"])  # the same file from every working directory
-        # When the last connection closes, SQLite moves its log into the file: keeping one spares every request that.
-        description["CONN_MAX_AGE"] = None
-        # A transaction that reads before it writes cannot wait for the lock; IMMEDIATE takes it at the start.
-        options.update(transaction_mode="IMMEDIATE", timeout=20, init_command="PRAGMA journal_mode=WAL")  # timeout: s
-    else:
-        description["ENGINE"] = description["ENGINE"].replace("django.db.backends", "flasky.databases")
-        options.setdefault("connect_timeout", 5)  # s
-        if description["ENGINE"].endswith("mysql"):
-            # Leases are reckoned by the server's clock; its local time jumps twice a year.
-            options["init_command"] = "SET time_zone = '+00:00'"
-            options.update(MYSQL_PATIENCE | options)
-        else:
-            options.update(POSTGRESQL_PATIENCE | options)
-            if find_spec("psycopg_pool") and not description.get("CONN_MAX_AGE"):  # Django has the one or the other
-                options["pool"] = dict(POOL)
-        description["CONN_HEALTH_CHECKS"] = True
-    return description
 
 
 def read_database(name, default):
@@ -218,6 +61,9 @@ SECRET_KEY_FALLBACKS = read("SECRET_KEY_FALLBACKS", [], comma_separated)  # of b
 HTTPS = read("HTTPS", not DEBUG, switch)
 ALLOWED_HOSTS = read("ALLOWED_HOSTS", [], comma_separated)
 CSRF_TRUSTED_ORIGINS = read("CSRF_TRUSTED_ORIGINS", [], comma_separated)
+
+# Where the links in a mail lead to; without one see flasky/site/address.py.
+FLASKY_SITE_URL = read("FLASKY_SITE_URL", "", site_url)
 
 # The proxies that may say, by X-Forwarded-For and X-Forwarded-Proto, who a visitor is and whether it was https. The
 # servers' own setting of this name is not used: see flasky/guard/clients.py.
@@ -343,10 +189,13 @@ AUTH_PASSWORD_VALIDATORS = [
     )
 ]
 
-LANGUAGE_CODE = "en"
-LANGUAGES = [("en", "English")]  # those that the templates of mails are checked in
 LOCALE_PATHS = [BASE_DIR / "locale"]  # what the site itself says; flasky.mail has its own
-TIME_ZONE = "UTC"
+LANGUAGES = [  # English, and those that have a folder there
+    (code, LANG_INFO[code]["name_local"])
+    for code in ["en", *sorted(to_language(folder.name) for folder in LOCALE_PATHS[0].glob("*"))]
+]
+LANGUAGE_CODE = read("LANGUAGE_CODE", "en", one_of(*dict(LANGUAGES)))  # where nobody asks for another
+TIME_ZONE = read("TIME_ZONE", "UTC", time_zone)
 USE_TZ = True
 
 STATIC_URL = "static/"

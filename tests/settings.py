@@ -8,7 +8,7 @@ SCRATCH = Path(tempfile.mkdtemp(prefix="flasky-tests-"))
 DATABASE = os.environ.get("TEST_DATABASE_URL") or f"sqlite:///{SCRATCH / 'db.sqlite3'}"
 
 for name in list(os.environ):
-    if name.startswith(("MAIL_", "FLASKY_", "ANYMAIL_", "CELERY_", "DJANGO_SUPERUSER_")):
+    if name.startswith(("MAIL_", "FLASKY_", "ANYMAIL_", "CELERY_", "DJANGO_SUPERUSER_", "LANGUAGE_CODE", "TIME_ZONE")):
         del os.environ[name]
 os.environ.update(
     ENV_FILE=os.devnull,

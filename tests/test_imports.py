@@ -16,8 +16,9 @@ ROOT = Path(__file__).parent.parent
 ALLOWED = {
     "accounts": {"guard", "mail"},
     "celery": {"mail.dispatchers", "site"},
-    "databases": set(),
+    "databases": {"env"},
     "drill": {"mail.db", "mail.delivery", "mail.dispatchers", "mail.signals"},
+    "env": set(),
     "faults": {"guard", "mail.wire", "site"},
     "guard": {"mail", "mail.db"},
     "mail": set(),
@@ -55,8 +56,8 @@ ALLOWED = {
     "mail.transports": {"mail.compat", "mail.limits", "mail.signals", "mail.wire"},
     "mail.web": {"mail", "mail.dispatchers", "mail.previews", "mail.status", "mail.storing", "mail.wire"},
     "mail.wire": {"mail.compat"},
-    "settings": set(),
-    "site": {"mail.wire"},
+    "settings": {"databases", "env"},
+    "site": {"env", "mail.wire"},
 }
 GROUND = {"mail.conf", "mail.models", "mail.runtime"}  # what all may import
 WIRING = {"apps", "urls", "wsgi", "asgi"}  # they join what the others keep apart
@@ -133,8 +134,8 @@ def test_no_module_leads_back_to_itself():
 
 
 def test_the_environment_is_read_in_the_settings_only():
-    """The others named here only pass it on."""
-    may = {"settings.py", "wsgi.py", "asgi.py", "celery.py", "runserver.py"}
+    """The others named here only pass it on, or use django-environ for something else."""
+    may = {"env.py", "url.py", "settings.py", "wsgi.py", "asgi.py", "celery.py", "runserver.py"}
     paths = [*ROOT.glob("flasky/**/*.py"), *ROOT.glob("accounts/**/*.py")]
     readers = {path.name for path in paths if re.search(r"\benviron\b|getenv", path.read_text())}
     assert readers <= may

@@ -2,13 +2,17 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 
 from tests.conftest import missing
+
+ROOT = Path(__file__).parents[1]
 
 PROBE = """
 import json, sys
@@ -18,7 +22,7 @@ print(json.dumps({name: getattr(settings, name) for name in sys.argv[1:]}, defau
 
 WITHOUT_THE_DRIVER = """
 import runpy, sys
-sys.modules["MySQLdb"] = None  # as if it was not installed
+sys.modules["MySQLdb"] = sys.modules["psycopg"] = None  # as if it was not installed
 sys.argv = ["manage.py", "check"]
 runpy.run_path("manage.py", run_name="__main__")
 """
@@ -78,6 +82,34 @@ def test_the_env_file_is_read_and_the_environment_wins(values):
         "env.test",
         587,
         True,
+    ]
+
+
+def test_the_last_line_of_a_name_counts(values):
+    assert values("DEBUG", env_file="DEBUG=True\nDEBUG=False\n") == [False]
+
+
+def test_what_the_readme_says_of_production_wins_over_what_make_run_wrote():
+    """Whoever adds those lines to that file, or sets them in the environment, has a site in production."""
+    example, readme = ((ROOT / name).read_text("utf-8") for name in (".env.example", "README.md"))
+    written = re.findall(r"(?m)^([A-Z_]+)=", example)
+    production = readme.partition("## Production")[2].partition("```dotenv\n")[2].partition("```")[0]
+    assert {*written} <= {line.partition("=")[0] for line in production.splitlines()}
+    assert "\nMAIL_TRANSPORT=smtp\n" in production
+    assert production.startswith("DEBUG=False\n")
+
+
+def test_a_mistyped_variable_is_said_by_every_command(run):
+    finished = run("manage.py", "check", env_file="MAIL_SEVER=x\n", SECRET_KEY="x", FLASKY_ADMN="y")
+    assert "MAIL_SEVER is set in" in finished.stderr
+    assert "FLASKY_ADMN is set in the environment" in finished.stderr
+    assert finished.stderr.count("Did you mean") == 2
+
+
+def test_language_and_time_zone_come_from_the_environment(values):
+    assert values("LANGUAGE_CODE", "TIME_ZONE", LANGUAGE_CODE="zh_Hans", TIME_ZONE="Asia/Shanghai") == [
+        "zh-hans",
+        "Asia/Shanghai",
     ]
 
 
@@ -154,6 +186,19 @@ def test_the_log_has_lines_or_json(run):
         ("DEBUG", "maybe", "True or False"),
         ("DATABASE_URL", "redis://localhost", "postgres://"),
         ("DATABASE_URL", "postgres://[x", "the database's name"),
+        ("TIME_ZONE", "Europe/Berln", "a time zone, such as UTC or Europe/Berlin. Did you mean Europe/Berlin?"),
+        ("TIME_ZONE", "Europe", "a time zone"),
+        ("TIME_ZONE", "/etc/localtime", "a time zone"),
+        ("TIME_ZONE", "+01:00", "a time zone"),
+        ("LANGUAGE_CODE", "klingon", "en or zh-hans"),
+        ("LANGUAGE_CODE", "zh_CN", "en or zh-hans. Did you mean zh-hans?"),
+        ("FLASKY_SITE_URL", "www.example.com", "scheme and host, with nothing behind them"),
+        ("FLASKY_SITE_URL", "https://www.example.com/flasky", "scheme and host, with nothing behind them"),
+        ("FLASKY_SITE_URL", "https://www.example.com?x", "scheme and host, with nothing behind them"),
+        ("FLASKY_SITE_URL", "https://ann:pw@www.example.com", "scheme and host, with nothing behind them"),
+        ("FLASKY_SITE_URL", "ftp://www.example.com", "scheme and host, with nothing behind them"),
+        ("FLASKY_SITE_URL", "https://", "scheme and host, with nothing behind them"),
+        ("FLASKY_SITE_URL", "https://www.example.com:web", "scheme and host, with nothing behind them"),
         ("ENV_FILE", "/no/such/file", "a text file"),
         ("ENV_FILE", "x" * 300, "a text file"),
         ("ENV_FILE", "manage.py/.env", "a text file"),
@@ -206,9 +251,13 @@ def test_a_relative_database_file_is_the_same_from_every_folder(values):
     assert databases["default"]["OPTIONS"]["transaction_mode"] == "IMMEDIATE"
 
 
-def test_a_database_without_its_driver_is_a_check_that_names_the_package(run):
-    finished = run("-c", WITHOUT_THE_DRIVER, SECRET_KEY="x", DATABASE_URL="mysql://u:p@db.test/name")
-    assert "pip install mysqlclient" in finished.stderr
+@pytest.mark.parametrize(
+    ("scheme", "package"),
+    [("mysql", "mysqlclient"), ("postgres", "'psycopg[binary,pool]'"), ("postgresql", "'psycopg[binary,pool]'")],
+)
+def test_a_database_without_its_driver_is_a_check_that_names_the_package(run, scheme, package):
+    finished = run("-c", WITHOUT_THE_DRIVER, SECRET_KEY="x", DATABASE_URL=f"{scheme}://u:p@db.test/name")
+    assert f"pip install {package}" in finished.stderr
     assert "Traceback" not in finished.stderr
 
 

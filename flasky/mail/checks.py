@@ -31,6 +31,7 @@ HOST = re.compile(rf"{LABEL}(\.{LABEL})*\.?|[0-9a-fA-F:.]*:[0-9a-fA-F:.]*")  # a
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 TOKEN, MIN_TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*"), 16  # as RFC 6750, section 2.1, has them
 MOST_IN_BUDGET = 1_000_000_000
+STAY_HERE = {TRANSPORTS[name]: name for name in ("console", "file", "locmem", "dummy")}
 OUTBOX = "flasky.mail.backend.OutboxEmailBackend"
 
 
@@ -116,6 +117,7 @@ def check_relay() -> Iterator[checks.CheckMessage]:
             hint=f"Port 587 usually wants {tls}, port 465 {ssl}: turn the other one off.",
             id="flasky.E002",
         )
+    yield from check_encryption()
     if not 1 <= conf.MAIL_PORT <= 65535:
         yield checks.Error(
             f"{conf.source('MAIL_PORT')} is {conf.MAIL_PORT}; ports go from 1 to 65535.",
@@ -158,6 +160,21 @@ def check_relay() -> Iterator[checks.CheckMessage]:
             f"{conf.source('MAIL_PASSWORD')} would travel to {conf.MAIL_SERVER} unencrypted.",
             hint=f"Set {conf.source('MAIL_USE_TLS')} (port 587) or {conf.source('MAIL_USE_SSL')} (port 465) to True.",
             id="flasky.W001",
+        )
+
+
+def check_encryption() -> Iterator[checks.CheckMessage]:
+    """Find a port at which servers speak the other kind of TLS (RFC 8314, section 3.3)."""
+    wrong, right = {465: ("MAIL_USE_TLS", "MAIL_USE_SSL"), 587: ("MAIL_USE_SSL", "MAIL_USE_TLS")}.get(
+        conf.MAIL_PORT, ("", "")
+    )
+    if wrong and getattr(conf, wrong) and not getattr(conf, right):
+        kind = "begin with TLS" if right == "MAIL_USE_SSL" else "speak STARTTLS"
+        yield checks.Warning(
+            f"{conf.source(wrong)} is on with port {conf.MAIL_PORT}, at which mail servers {kind}.",
+            hint=f"Set {conf.source(right)} to True and {conf.source(wrong)} to False, or correct "
+            f"{conf.source('MAIL_PORT')}.",
+            id="flasky.W009",
         )
 
 
@@ -288,10 +305,10 @@ def check_transport() -> Iterator[checks.CheckMessage]:
     else:
         for wrong, hint in what_lacks(backend):
             yield checks.Error(f"{conf.source('MAIL_TRANSPORT')} is {path}, and {wrong}", hint=hint, id="flasky.E042")
-    if not settings.DEBUG and path.endswith(("console.EmailBackend", "locmem.EmailBackend", "dummy.EmailBackend")):
+    if not settings.DEBUG and path in STAY_HERE:
         yield checks.Warning(
-            f"{conf.source('MAIL_TRANSPORT')} is {path}: no mail leaves this machine.",
-            hint="Choose smtp or a provider before people rely on the mail.",
+            f"{conf.source('MAIL_TRANSPORT')} is {STAY_HERE[path]} while DEBUG is off: no mail leaves this machine.",
+            hint=f"Set {conf.source('MAIL_TRANSPORT')} to smtp or to a provider; .env may have it from development.",
             id="flasky.W002",
         )
 

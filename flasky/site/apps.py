@@ -8,4 +8,4 @@ class SiteConfig(AppConfig):
     label = "flasky_site"
 
     def ready(self) -> None:
-        from flasky.site import checks  # noqa: F401 (importing the checks registers them)
+        from flasky.site import checks, spelling  # noqa: F401 (importing the checks registers them)

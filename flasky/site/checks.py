@@ -4,9 +4,11 @@ import re
 from collections.abc import Iterator
 from ipaddress import ip_address
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core import checks
+from django.http.request import validate_host
 
 from flasky.mail.wire.compose import envelope_address
 
@@ -16,18 +18,28 @@ ORIGIN = re.compile(rf"https?://(\*\.)?{LABEL}(\.{LABEL})*(:\d+)?|https?://\[[0-
 
 # The same as Django's security.W009, which warns only.
 SHORTEST_KEY = 50  # characters
-FEWEST_CHARACTERS = 5
+WORDS_OF_EXAMPLES = (
+    *("changeme", "changethis", "replaceme", "replacethis", "pleasechange", "putyour", "yoursecret", "yourkey"),
+    *("randomtext", "randomstring", "secretkey", "insecure", "placeholder", "example", "keyboardcat", "notasecret"),
+)
 
 
 @checks.register("site")
 def check_site_settings(**options: Any) -> list[checks.CheckMessage]:
-    return [*check_readable(), *check_secret_key(), *check_site(), *check_debug(), *check_addresses()]
+    return [
+        *check_readable(),
+        *check_secret_key(),
+        *check_site(),
+        *check_site_url(),
+        *check_debug(),
+        *check_addresses(),
+    ]
 
 
 def check_readable() -> Iterator[checks.CheckMessage]:
     for name, value, expected in settings.UNREADABLE_SETTINGS:
         yield checks.Error(
-            f"{name} is {value}, which cannot be read: it must be {expected}.",
+            f"{name} is {value}, which cannot be read: it must be {expected}{'' if expected.endswith('?') else '.'}",
             hint=f"Correct {name} in the environment or in .env, or remove it to get the default.",
             id="flasky.E001",
         )
@@ -41,14 +53,18 @@ def check_secret_key() -> Iterator[checks.CheckMessage]:
     ]:
         if not settings.DEBUG and any(map(is_weak, keys)):
             yield checks.Error(
-                f"{name} can be guessed: it has fewer than {SHORTEST_KEY} characters, or always the same.",
+                f"{name} can be guessed: it has fewer than {SHORTEST_KEY} characters, or always the same, or is the "
+                "text that stood in an example.",
                 hint='A good one comes from: python -c "import secrets; print(secrets.token_urlsafe(50))"',
                 id="flasky.E050",
             )
 
 
 def is_weak(key: str) -> bool:
-    return len(key) < SHORTEST_KEY or len(set(key)) < FEWEST_CHARACTERS or key.startswith("django-insecure-")
+    triples = {key[start : start + 3] for start in range(len(key) - 2)}
+    repeats = len(triples) < len(key) / 2  # chance makes hardly a group of three characters twice
+    said = re.sub("[^a-z]", "", key.lower())
+    return len(key) < SHORTEST_KEY or repeats or any(words in said for words in WORDS_OF_EXAMPLES)
 
 
 def check_debug() -> Iterator[checks.CheckMessage]:
@@ -91,6 +107,25 @@ def check_site() -> Iterator[checks.CheckMessage]:
             "ALLOWED_HOSTS is empty while DEBUG is off: every page answers 400.",
             hint="Name the site, for example ALLOWED_HOSTS=www.example.com",
             id="flasky.W004",
+        )
+
+
+def check_site_url() -> Iterator[checks.CheckMessage]:
+    """Find an address at which the links of the mails would lead nowhere."""
+    url = settings.FLASKY_SITE_URL
+    host = urlsplit(url).hostname or ""
+    allowed = settings.ALLOWED_HOSTS or ([".localhost", "127.0.0.1", "[::1]"] if settings.DEBUG else [host])
+    if url and not validate_host(f"[{host}]" if ":" in host else host, allowed):
+        yield checks.Warning(
+            f"FLASKY_SITE_URL is {url}, and ALLOWED_HOSTS has no {host}: the links in the mails are answered with 400.",
+            hint=f"Add {host} to ALLOWED_HOSTS, or correct FLASKY_SITE_URL.",
+            id="flasky.W054",
+        )
+    if url.startswith("http://") and settings.HTTPS:
+        yield checks.Warning(
+            f"FLASKY_SITE_URL is {url} while HTTPS is on: the links in the mails begin without encryption.",
+            hint=f"Write FLASKY_SITE_URL=https://{url.removeprefix('http://')}, or set HTTPS to False.",
+            id="flasky.W055",
         )
 
 

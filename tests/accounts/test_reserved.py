@@ -4,7 +4,8 @@ import pytest
 
 from accounts.models import User
 from accounts.reserved import is_reserved
-from flasky.settings import NAMES_OF_OUR_PEOPLE, names
+from flasky.env import names
+from flasky.settings import NAMES_OF_OUR_PEOPLE
 
 TAKEN = [
     "root",

@@ -4,8 +4,8 @@ import pytest
 from django.http import HttpResponse
 from django.test import RequestFactory
 
+from flasky.env import proxies
 from flasky.guard.clients import behind_proxies, network
-from flasky.settings import proxies
 
 FORGED = {
     "HTTP_FORWARDED": "for=198.51.100.1;proto=https",

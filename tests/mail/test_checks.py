@@ -83,7 +83,9 @@ def test_the_defaults_are_right(settings):
         ({"MAIL_DISPATCHER": "flasky.mail.dispatchers.thread"}, "flasky.E011"),
         ({"MAIL_DISPATCHER": "flasky.mail.wire.compose"}, "flasky.E011"),
         ({"MAIL_SERVER": "relay.test", "MAIL_USERNAME": "a", "MAIL_PASSWORD": "b"}, "flasky.W001"),
-        ({"MAIL_TRANSPORT": "django.core.mail.backends.console.EmailBackend"}, "flasky.W002"),
+        *(({"MAIL_TRANSPORT": name}, "flasky.W002") for name in ("console", "file", "locmem", "dummy")),
+        ({"MAIL_PORT": 465, "MAIL_USE_TLS": True}, "flasky.W009"),
+        ({"MAIL_PORT": 587, "MAIL_USE_SSL": True}, "flasky.W009"),
     ],
 )
 def test_a_value_that_cannot_work_is_found(changes, finding, settings):

@@ -18,8 +18,12 @@ def ids():
 
 @pytest.mark.parametrize(
     "key",
-    ["x", "secret" * 8, "a" * 80, "abcd" * 20, f"django-insecure-{STRONG}", "a long random text"],
-    ids=["x", "short", "one letter", "few letters", "Django's", "of the page"],
+    [
+        *("x", "secret" * 8, "a" * 80, "abcd" * 20, f"django-insecure-{STRONG}", "a long random text"),
+        *("a long random text " * 4, "0123456789" * 6, f"change-me-{STRONG}", f"YOUR SECRET KEY {STRONG}"),
+        "this is only an example of a key, so please replace it by your own",
+    ],
+    ids=str.__len__,
 )
 def test_a_key_that_can_be_guessed_stops_the_start(settings, key):
     settings.SECRET_KEY = key
@@ -39,6 +43,23 @@ def test_a_key_of_before_that_can_be_guessed_stops_it_too(settings):
 def test_keys_as_the_pages_make_them_are_good(settings, key):
     settings.SECRET_KEY = key
     assert ids() == []
+
+
+@pytest.mark.parametrize(
+    ("site", "hosts", "https", "expected"),
+    [
+        ("https://www.example.com", ["www.example.com"], True, []),
+        ("https://www.example.com:8443", [".example.com"], True, []),
+        ("https://[2001:db8::1]", ["[2001:db8::1]"], True, []),
+        ("https://www.example.com", ["example.com"], True, ["flasky.W054"]),
+        ("http://www.example.com", ["*"], True, ["flasky.W055"]),
+        ("http://www.example.com", ["*"], False, []),
+        ("", ["example.com"], True, []),
+    ],
+)
+def test_an_address_of_the_site_that_leads_nowhere_is_found(settings, site, hosts, https, expected):
+    settings.FLASKY_SITE_URL, settings.ALLOWED_HOSTS, settings.HTTPS = site, hosts, https
+    assert [message.id for message in check_site_settings() if message.id in ("flasky.W054", "flasky.W055")] == expected
 
 
 @pytest.mark.parametrize("host", ["*", ".example.com", "www.example.com", "192.168.1.5", "localhost.example.com", "."])

@@ -12,7 +12,7 @@ import requests
 
 from flasky.databases import gate
 from flasky.databases.gate import Closed, Gate
-from flasky.settings import POOL
+from flasky.databases.url import POOL
 from tests.cable import Cable
 from tests.conftest import missing, wait_until
 from tests.own_servers import OwnPostgresql, free_port

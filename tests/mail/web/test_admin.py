@@ -290,7 +290,7 @@ def test_the_strip_says_that_a_relay_takes_no_mail_since_when_and_until_when(vie
     RelayOutage.objects.note("relay.test:25", "relay.test refused the login <535>.", probe)
     since = RelayOutage.objects.get().since
     shown = read(viewer.get(url))
-    assert f"refusing relay.test refused the login <535>. since {since.day} {since:%b %Y, %H:%M:%S} UTC" in shown
+    assert f"takes no mail relay.test refused the login <535>. since {since.day} {since:%b %Y, %H:%M:%S} UTC" in shown
     assert f"next probe at {probe:%H:%M:%S} UTC" in shown
 
 

@@ -1,0 +1,174 @@
+"""What a profiled process does: it stores, or drains, and notes where its time and its statements go."""
+
+import cProfile
+import os
+import pstats
+import re
+import sys
+import sysconfig
+import threading
+import time
+from collections import defaultdict
+from pathlib import Path
+
+from django.db import connection, connections
+from django.db.backends.signals import connection_created
+
+from benchmarks.peers.flasky import clear, fill, settle, store
+from benchmarks.peers.flasky import drain as drain_with_all_threads
+from flasky.mail.delivery.engine import deliver_due
+from flasky.mail.transports import close_kept
+
+__all__ = ["clear", "fill", "settle"]  # orders of the parent's, besides those below
+
+ROOT = Path(__file__).resolve().parents[2]
+STANDARD = sysconfig.get_path("stdlib")
+OWN = ("flasky", "accounts")  # packages whose functions are looked for as the cause of a statement
+BELOW = ("flasky/mail/db/", "flasky/databases/", "flasky/mail/models/one_database")  # they only pass statements on
+
+
+def drain():
+    drain_with_all_threads()
+
+
+def drain_with_one_thread():
+    try:
+        deliver_due()
+    finally:
+        close_kept()
+
+
+WORK = {"store": lambda count: store(count), "drain": lambda count: drain_with_one_thread()}
+
+
+def functions(work, count):
+    """Return the µs a mail of each function in itself, and in itself with all that it calls; of one thread."""
+    profiler = cProfile.Profile()
+    profiler.runcall(WORK[work], count)
+    found = []
+    for (path, line, name), (_, calls, itself, together, _) in pstats.Stats(profiler).stats.items():
+        found.append([place(path, line, name), calls / count, 1e6 * itself / count, 1e6 * together / count])
+    return {"functions": found}
+
+
+def place(path, line, name):
+    if path == "~":
+        return re.sub(" at 0x[0-9a-f]+", "", name.strip("<>"))
+    module = path.rpartition(f"site-packages{os.sep}")[2].removesuffix(".py")
+    for folder in (ROOT, STANDARD):
+        module = module.removeprefix(f"{folder}{os.sep}")
+    return f"{module.replace(os.sep, '.')}:{line} {name}"
+
+
+class Notes:
+    """Statements as this process sees them, and how long each transaction has kept others from writing."""
+
+    def __init__(self):
+        self.statements = defaultdict(lambda: [0, 0.0])
+        self.held = defaultdict(lambda: [0, 0.0, 0.0])
+        self.waited = defaultdict(lambda: [0, 0.0, 0.0])
+        self.here = threading.local()
+        self.lock = threading.Lock()
+
+    def watch(self):
+        connection_created.connect(self._watch_connection, weak=False)
+        if connection.vendor == "sqlite":
+            self._watch_ends(type(connections["default"]))
+
+    def _watch_connection(self, connection, **signal):
+        if self._note not in connection.execute_wrappers:
+            connection.execute_wrappers.append(self._note)
+        if connection.vendor == "sqlite":  # so that the log's growth is all that was written
+            connection.connection.execute("PRAGMA wal_autocheckpoint=0")
+
+    def _note(self, execute, sql, params, many, context):
+        started = time.perf_counter()
+        try:
+            return execute(sql, params, many, context)
+        finally:
+            ended, times = time.perf_counter(), len(params) if many else 1
+            self._add(self.statements, (caller(), shortened(sql)), ended - started, times)
+            if context["connection"].vendor == "sqlite":
+                self._note_lock(sql, context["connection"], started, ended)
+
+    def _note_lock(self, sql, connection, started, ended):
+        if sql.startswith("BEGIN"):
+            self._add(self.waited, caller(), ended - started)
+            self.here.taken_at = ended
+        elif not connection.in_atomic_block and not sql.startswith(("SELECT", "PRAGMA", "SAVEPOINT")):
+            self._add(self.held, caller(), ended - started)
+
+    def _watch_ends(self, kind):
+        for name in ("_commit", "_rollback"):
+            setattr(kind, name, self._noting_end(getattr(kind, name)))
+
+    def _noting_end(self, end):
+        def noting(connection):
+            try:
+                return end(connection)
+            finally:
+                if taken_at := getattr(self.here, "taken_at", None):
+                    self._add(self.held, caller(), time.perf_counter() - taken_at)
+                    self.here.taken_at = None
+
+        return noting
+
+    def _add(self, notes, key, seconds, times=1):
+        with self.lock:
+            note = notes[key]
+            note[0] += times
+            note[1] += seconds
+            if len(note) > 2:
+                note[2] = max(note[2], seconds)
+
+
+def caller():
+    """Return the innermost function of ours that is not there to pass statements on."""
+    frame = sys._getframe(1)
+    while frame:
+        path = frame.f_code.co_filename.removeprefix(f"{ROOT}{os.sep}")
+        if path.startswith(OWN) and not path.startswith(BELOW):
+            return f"{path.removesuffix('.py').replace(os.sep, '.')} {frame.f_code.co_name}"
+        frame = frame.f_back
+    return "elsewhere"
+
+
+def shortened(sql):
+    return " ".join(sql.split())[:3000]
+
+
+notes = Notes()
+
+
+def watch():
+    notes.watch()
+    connection.close()
+
+
+def noted():
+    return {
+        "statements": [[*key, *value] for key, value in notes.statements.items()],
+        "held": [[key, *value] for key, value in notes.held.items()],
+        "waited": [[key, *value] for key, value in notes.waited.items()],
+    }
+
+
+def commits(count):
+    """Return how long a commit of one small row takes, and one of a mail's bytes into a table with no index."""
+    statements = {
+        "a commit of one small row": ("INSERT INTO profile_small VALUES (%s)", [1]),
+        "a commit of a mail's bytes": ("INSERT INTO profile_bytes VALUES (%s)", [b"x" * 2000]),
+    }
+    binary = {"postgresql": "bytea", "mysql": "longblob", "sqlite": "blob"}[connection.vendor]
+    seconds = {}
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE TABLE profile_small (number integer)")
+        cursor.execute(f"CREATE TABLE profile_bytes (content {binary})")
+        for label, (statement, values) in statements.items():
+            started = time.perf_counter()
+            for _ in range(count):
+                cursor.execute(statement, values)
+            seconds[label] = (time.perf_counter() - started) / count
+        cursor.execute("DROP TABLE profile_small")
+        cursor.execute("DROP TABLE profile_bytes")
+    return {"commits": seconds}
