@@ -39,12 +39,21 @@ class PostgresServer:
 
     def __init__(self, url):
         self.connection = psycopg.connect(url, autocommit=True)
-        self.has_records = self._has_extension("pg_walinspect")
+        self.has_records = self._has_extension("pg_walinspect") and self._keeps_its_log()
         self.has_statements = self._has_extension("pg_stat_statements") and self._preloaded("pg_stat_statements")
 
     def _has_extension(self, name):
         try:
             self.connection.execute(f"CREATE EXTENSION IF NOT EXISTS {name}")
+        except psycopg.Error:
+            return False
+        return True
+
+    def _keeps_its_log(self):
+        """Have the log kept until this session ends: a checkpoint would remove what has not been read yet."""
+        try:
+            slot = "SELECT pg_create_physical_replication_slot('flasky_' || pg_backend_pid(), true, true)"
+            self.connection.execute(slot)
         except psycopg.Error:
             return False
         return True

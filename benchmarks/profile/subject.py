@@ -10,26 +10,24 @@ import sysconfig
 import threading
 import time
 from collections import defaultdict
+from importlib import import_module
 from pathlib import Path
 
 from django.db import connection, connections
 from django.db.backends.signals import connection_created
 
-from benchmarks.peers.flasky import clear, fill, settle, store
-from benchmarks.peers.flasky import drain as drain_with_all_threads
 from flasky.mail.delivery.engine import deliver_due
 from flasky.mail.transports import close_kept
 
-__all__ = ["clear", "fill", "settle"]  # orders of the parent's, besides those below
+NAME = os.environ.get("PROFILED", "flasky")
+peer = import_module(f"benchmarks.peers.{NAME}")
+# Orders of the parent's, besides those below
+clear, fill, settle, store, drain = peer.clear, peer.fill, peer.settle, peer.store, peer.drain
 
 ROOT = Path(__file__).resolve().parents[2]
 STANDARD = sysconfig.get_path("stdlib")
-OWN = ("flasky", "accounts")  # packages whose functions are looked for as the cause of a statement
-BELOW = ("flasky/mail/db/", "flasky/databases/", "flasky/mail/models/one_database")  # they only pass statements on
-
-
-def drain():
-    drain_with_all_threads()
+OWN = ("flasky.", "accounts.", f"{NAME}.")  # packages whose functions are looked for as the cause of a statement
+BELOW = ("flasky.mail.db.", "flasky.databases.", "flasky.mail.models.one_database")  # they only pass statements on
 
 
 def drain_with_one_thread():
@@ -55,10 +53,14 @@ def functions(work, count):
 def place(path, line, name):
     if path == "~":
         return re.sub(" at 0x[0-9a-f]+", "", name.strip("<>"))
-    module = path.rpartition(f"site-packages{os.sep}")[2].removesuffix(".py")
+    return f"{module(path)}:{line} {name}"
+
+
+def module(path):
+    path = path.rpartition(f"site-packages{os.sep}")[2].removesuffix(".py")
     for folder in (ROOT, STANDARD):
-        module = module.removeprefix(f"{folder}{os.sep}")
-    return f"{module.replace(os.sep, '.')}:{line} {name}"
+        path = path.removeprefix(f"{folder}{os.sep}")
+    return path.replace(os.sep, ".")
 
 
 class Notes:
@@ -150,9 +152,9 @@ def caller():
     """Return the innermost function of ours that is not there to pass statements on."""
     frame = sys._getframe(1)
     while frame:
-        path = frame.f_code.co_filename.removeprefix(f"{ROOT}{os.sep}")
-        if path.startswith(OWN) and not path.startswith(BELOW):
-            return f"{path.removesuffix('.py').replace(os.sep, '.')} {frame.f_code.co_name}"
+        place = module(frame.f_code.co_filename)
+        if place.startswith(OWN) and not place.startswith(BELOW):
+            return f"{place} {frame.f_code.co_name}"
         frame = frame.f_back
     return "elsewhere"
 
