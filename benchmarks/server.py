@@ -20,7 +20,7 @@ class Server:
             self.port = free.getsockname()[1]
         self.log = scratch / f"gunicorn-{self.port}.log"
         # gunicorn.conf.py is for Flasky; the Flask program gets as many processes and threads.
-        config = ["--config", "gunicorn.conf.py" if app == "flasky.wsgi" else os.devnull, "--workers=2", "--threads=4"]
+        config = [] if app == "flasky.wsgi" else [f"--config={os.devnull}", "--workers=2", "--threads=16"]
         command = [sys.executable, "-m", "gunicorn", app, *config, f"--bind=127.0.0.1:{self.port}"]
         environment = {"PATH": os.environ.get("PATH", ""), "TMPDIR": str(scratch), **environment}
         with self.log.open("wb") as log:

@@ -84,6 +84,7 @@ class Profile:
         if not totals:
             time.sleep(1)  # the server's processes report when they end
             totals, lines = server.counts()
+        server.close()
         wall, cpu = (1e6 * answer[name] / self.count for name in ("seconds", "cpu_seconds"))
         rate = self.count / answer["seconds"]
         print(f"{wall:.0f} µs a mail ({rate:,.0f} mails/s), {cpu:.0f} µs of CPU in the process")

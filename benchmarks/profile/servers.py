@@ -27,6 +27,9 @@ class Log:
         grown = self._size() - self.before
         return [("WAL bytes", grown), ("pages written", grown // PAGE)], []
 
+    def close(self):
+        pass
+
     def _size(self):
         return self.path.stat().st_size if self.path.exists() else 0
 
@@ -78,6 +81,9 @@ class PostgresServer:
         else:
             lines.append("pg_stat_statements is not in shared_preload_libraries: no server time of each statement.")
         return totals, lines
+
+    def close(self):
+        self.connection.close()
 
     def _transactions(self):
         return self.connection.execute(
@@ -177,6 +183,9 @@ class MariaDbServer:
         after = self._status()
         totals = [(self.NAMES[name], after[name] - self.before[name]) for name in self.NAMES if name in after]
         return totals, ["Others' work on this server is counted as well."]
+
+    def close(self):
+        self.connection.close()
 
     def _status(self):
         with self.connection.cursor() as cursor:

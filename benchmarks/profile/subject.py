@@ -1,6 +1,7 @@
 """What a profiled process does: it stores, or drains, and notes where its time and its statements go."""
 
 import cProfile
+import itertools
 import os
 import pstats
 import re
@@ -69,6 +70,7 @@ class Notes:
         self.waited = defaultdict(lambda: [0, 0.0, 0.0])
         self.here = threading.local()
         self.lock = threading.Lock()
+        self.traces, self.traced = "", {}
 
     def watch(self):
         connection_created.connect(self._watch_connection, weak=False)
@@ -80,6 +82,22 @@ class Notes:
             connection.execute_wrappers.append(self._note)
         if connection.vendor == "sqlite":  # so that the log's growth is all that was written
             connection.connection.execute("PRAGMA wal_autocheckpoint=0")
+        elif self.traces and connection.vendor == "postgresql":
+            self._trace(connection.connection.pgconn)
+
+    def _trace(self, server):
+        """A pool lends the same connection again and again."""
+        with self.lock:
+            if server.pgconn_ptr not in self.traced:
+                path = Path(self.traces) / str(len(self.traced))
+                self.traced[server.pgconn_ptr] = server, path
+                server.trace(os.open(path, os.O_CREAT | os.O_WRONLY))
+
+    def round_trips(self):
+        """Return how often this process spoke to PostgreSQL after it had heard an answer."""
+        for server, _ in self.traced.values():
+            server.untrace()
+        return sum(turns(path.read_text("utf-8", "replace")) for _, path in self.traced.values())
 
     def _note(self, execute, sql, params, many, context):
         started = time.perf_counter()
@@ -122,6 +140,12 @@ class Notes:
                 note[2] = max(note[2], seconds)
 
 
+def turns(trace):
+    """Count the changes to F, for "front end", in what libpq writes: time, direction, length, message."""
+    directions = [line.split("\t")[1] for line in trace.splitlines() if line.count("\t") > 1]
+    return sum(one == "F" != before for before, one in itertools.pairwise(["", *directions]))
+
+
 def caller():
     """Return the innermost function of ours that is not there to pass statements on."""
     frame = sys._getframe(1)
@@ -140,13 +164,16 @@ def shortened(sql):
 notes = Notes()
 
 
-def watch():
+def watch(traces=""):
+    """Note statements from now on; write what is said to PostgreSQL into files of the folder, if there is one."""
+    notes.traces = traces
     notes.watch()
     connection.close()
 
 
 def noted():
     return {
+        "round_trips": notes.round_trips(),
         "statements": [[*key, *value] for key, value in notes.statements.items()],
         "held": [[key, *value] for key, value in notes.held.items()],
         "waited": [[key, *value] for key, value in notes.waited.items()],

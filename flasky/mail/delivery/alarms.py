@@ -23,6 +23,7 @@ from flasky.mail.models import Attempt, OutboxMessage, RelayOutage, State
 from flasky.mail.transports import TransportUnavailable
 from flasky.mail.transports.diagnosis import advise
 from flasky.mail.transports.replies import Reply, is_alike, may_be_about_settings, names_settings, texts_of
+from flasky.mail.transports.sentences import REFUSED_ALIKE
 
 logger = logging.getLogger(__name__)
 
@@ -59,9 +60,8 @@ def alarm_after(message: OutboxMessage, replies: dict[str, Reply], server: str) 
         return None
     _take_back([each.key for each in before])
     release_connection()
-    text = (
-        f"{server} refuses one mail after the other alike, at last with {refusal.text.rstrip('.')}. {advise(refusal)}"
-    )
+    said = REFUSED_ALIKE % {"server": server, "reply": refusal.text.rstrip(".")}
+    text = f"{said} {advise(refusal)}"
     senders = {each.sender for each in before} | {message.envelope_sender}
     if len(senders) >= MANY_SENDERS or "" in senders:  # whoever has no name cannot be kept back by it
         return TransportUnavailable(text)

@@ -5,6 +5,8 @@ import ipaddress
 import re
 import smtplib
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from django.core.mail.backends.smtp import EmailBackend as SmtpEmailBackend
@@ -31,21 +33,37 @@ def connect(backend: Any) -> smtplib.SMTP:
     """
     options = {"context": backend.ssl_context} if backend.use_ssl else {}
     # Without a name, smtplib would look this machine's up, which can take seconds.
-    smtp = backend.connection_class(
-        backend.host, backend.port, local_hostname="localhost", timeout=backend.timeout, **options
-    )
+    with waiting_for("GREETING"):
+        smtp = backend.connection_class(
+            backend.host, backend.port, local_hostname="localhost", timeout=backend.timeout, **options
+        )
     try:
         smtp.local_hostname = ehlo_name(smtp.sock)
-        greet(smtp)
-        if backend.use_tls and not backend.use_ssl:
-            smtp.starttls(context=backend.ssl_context)
+        with waiting_for("EHLO"):
             greet(smtp)
+        if backend.use_tls and not backend.use_ssl:
+            with waiting_for("STARTTLS"):
+                smtp.starttls(context=backend.ssl_context)
+            with waiting_for("EHLO"):
+                greet(smtp)
         if backend.username and backend.password:
-            log_in(smtp, backend)
+            with waiting_for("AUTH"):
+                log_in(smtp, backend)
     except BaseException:
         smtp.close()
         raise
     return smtp
+
+
+@contextmanager
+def waiting_for(place: str) -> Iterator[None]:
+    """Note at an error which answer did not come; one that comes before anybody has answered has no place."""
+    try:
+        yield
+    except OSError as error:  # smtplib's own are OSErrors
+        if place != "GREETING" or isinstance(error, (smtplib.SMTPException, ConnectionResetError)):
+            error.place = place  # type: ignore[attr-defined]
+        raise
 
 
 def greet(smtp: smtplib.SMTP) -> None:

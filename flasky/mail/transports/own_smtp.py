@@ -24,6 +24,7 @@ from flasky.mail.transports.failures import (
     verdict_of_own_fault,
 )
 from flasky.mail.transports.replies import Reply, Verdict, reply_about_all
+from flasky.mail.transports.sentences import DOUBT, STOPPED
 from flasky.mail.transports.smtp import QUIT_TIMEOUT, SmtpTransport, cut
 from flasky.mail.wire.rebuild import rebuild
 
@@ -155,7 +156,7 @@ class OwnSmtpTransport(Transport):
             if isinstance(error, TransportUnavailable):
                 raise
             if self.aborted:
-                raise TransportUnavailable("The process was stopped before the message was handed over.") from error
+                raise TransportUnavailable(STOPPED) from error
             return dict.fromkeys(message.remaining_recipients, Reply(Verdict.POSTPONED, explain(error, self.backend)))
 
     def _send(self, message: Any) -> dict[str, Reply]:
@@ -187,7 +188,7 @@ class OwnSmtpTransport(Transport):
         if isinstance(error, OSError):  # smtplib's own are among them
             if not may_have_left:
                 raise error
-            text = f"Nobody knows whether the server has the message. {explain(error, self.backend)}"
+            text = f"{DOUBT} {explain(error, self.backend)}"
         else:
             logger.error("Message %s: the transport failed.", message.pk, exc_info=error)
             text = describe_doubt(error) if may_have_left else describe_own_fault(error)

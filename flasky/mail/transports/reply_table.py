@@ -94,6 +94,11 @@ class Advice(Enum):
         "The relay does not take the name by which this machine greets: it wants a full one, with a DNS record. Look "
         "at %(EHLO_NAME)s."
     )
+    STRANGER = gettext_noop(
+        "It talks to no machine at this address: ask whoever runs the relay whether it knows this one, or has blocked "
+        "it."
+    )
+    NO_STARTTLS = gettext_noop("It does not encrypt here: look at %(USE_TLS)s and %(PORT)s.")
     CLIENT = gettext_noop(
         "The relay takes no mail from the address of this machine without a login, or has blocked it: look at "
         "%(USERNAME)s and %(PASSWORD)s, or ask whoever runs the relay."
@@ -338,7 +343,9 @@ TABLE = (
     Row(Scope.RELAY, Time.LATER, Advice.AWAY, "RFC 3463, section 3.4: not accepting network messages",
         BEFORE_MAIL + OF_THE_MESSAGE, enhanced="4.3.2"),
     Row(Scope.RELAY, Time.LATER, Advice.LOGIN, "RFC 4954, section 6; RFC 3207, section 4: not for the moment",
-        OF_THE_MESSAGE, "454"),
+        "MAIL", "454"),
+    Row(Scope.RELAY, Time.LATER, Advice.AWAY, "the same, after the sender: it is about no login of ours any more",
+        "DATA CONTENT", "454"),
     Row(Scope.CONFIGURATION, Time.LATER, Advice.LOGIN, "RFC 4954, section 6; RFC 3207, section 4",
         BEFORE_MAIL + OF_THE_MESSAGE, "530|534|535|538"),
     Row(Scope.CONFIGURATION, Time.LATER, Advice.LOGIN, "RFC 5321, section 4.1.4: a login that is missing, perhaps",
@@ -372,6 +379,9 @@ TABLE = (
     Row(Scope.MESSAGE, Time.NEVER, Advice.SENDER, "RFC 5321, section 4.2.1", "MAIL", "5.."),
     Row(Scope.MESSAGE, Time.NEVER, Advice.CONTENT, "RFC 5321, section 4.2.1", "DATA CONTENT", "5.."),
     Row(Scope.MESSAGE, Time.LATER, Advice.WAIT, "RFC 5321, section 4.2.1", OF_THE_MESSAGE),
+    Row(Scope.RELAY, Time.LATER, Advice.STRANGER, "RFC 5321, section 3.1: 554 instead of a greeting",
+        "GREETING EHLO", "5..", text="^(?!.*synchroni[sz]ation)"),
+    Row(Scope.RELAY, Time.LATER, Advice.NO_STARTTLS, "RFC 3207, section 4", "STARTTLS", "5.."),
     Row(Scope.RELAY, Time.LATER, Advice.AWAY, "RFC 5321, section 4.2.1", BEFORE_MAIL),
     Row(Scope.MESSAGE, Time.NEVER, Advice.CONTENT, "Mandrill, error glossary, with 500; Postal, API errors, with 200",
         API, enhanced="ValidationError|NoContent|NoRecipients|MESSAGE_REJECTED|TEMPLATE_NOT_FOUND|INVALID_PARAMETER"

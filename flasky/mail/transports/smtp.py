@@ -13,15 +13,15 @@ from flasky.mail.signals import envelope_answered, text_sent
 from flasky.mail.transports.abilities import Fitted, fit
 from flasky.mail.transports.base import CROWDED, Server, Transport
 from flasky.mail.transports.connecting import connect, connects_as_django_does
-from flasky.mail.transports.diagnosis import describe_end, explain, unavailable
+from flasky.mail.transports.diagnosis import CONTENT_TIMEOUT, describe_end, unavailable
 from flasky.mail.transports.errors import TransportUnavailable
 from flasky.mail.transports.replies import GOODBYE, Reply, Verdict, is_about_too_many_recipients, is_out_of_turn
 from flasky.mail.transports.reply_table import NOT_NAMED_YET, Advice
+from flasky.mail.transports.sentences import NO_REPLY_TO_RECIPIENT, NO_REPLY_TO_TEXT, STOPPED
 
 logger = logging.getLogger(__name__)
 
 QUIT_TIMEOUT = 1  # s; a server that does not say goodbye must not keep us
-CONTENT_TIMEOUT = 10  # times MAIL_TIMEOUT for the reply to the whole message, see _hand_over
 CHUNK = 64 * 1024  # bytes; MAIL_TIMEOUT is for each, not for all of a large message
 GROUP = 100  # commands in one write: the server's replies must fit into the buffers of a client that is still writing
 
@@ -56,6 +56,7 @@ class SmtpTransport(Transport):
         self.announced: Any = None  # the message whose envelope the server has got ahead of its turn
         self.was_announced = False  # the one that is being handed over
         self.has_begun = False  # the server has taken its sender
+        self.place = ""  # what the server was told last: the command, or the TEXT
         self.asked = ""  # the recipient whose answer is waited for
         self.has_text_begun = False
         self.is_used_up = False  # the server takes no more on this connection, and may do so on a new one
@@ -150,9 +151,7 @@ class SmtpTransport(Transport):
         if self.aborted or self.has_text_begun:
             return False
         if self.asked and len(replies) == settled:
-            replies[self.asked] = Reply(
-                Verdict.POSTPONED, f"No reply to this recipient. {describe_end(failure, self.backend)}", "RCPT"
-            )
+            replies[self.asked] = Reply(Verdict.POSTPONED, f"{NO_REPLY_TO_RECIPIENT} {self._end(failure)}", "RCPT")
         return len(replies) > settled
 
     def _postpone_the_others(self, message: Any, replies: dict[str, Reply], failure: Exception) -> dict[str, Reply]:
@@ -162,10 +161,13 @@ class SmtpTransport(Transport):
                 raise failure
             reason = str(failure)
         elif self.aborted:
-            raise TransportUnavailable("The process was stopped before the message was handed over.") from failure
+            raise TransportUnavailable(STOPPED) from failure
         else:
-            reason = describe_end(failure, self.backend) if self.has_begun else explain(failure, self.backend)
+            reason = self._end(failure)
         return replies | dict.fromkeys(_others(message, replies), Reply(Verdict.POSTPONED, reason))
+
+    def _end(self, failure: Exception) -> str:
+        return describe_end(failure, self.backend, self.place)
 
     def _dialogue(self, message: Any, replies: dict[str, Reply], following: Any) -> None:
         """Add the reply for each recipient that has none."""
@@ -189,6 +191,7 @@ class SmtpTransport(Transport):
         if not recipients:
             return []
         answers = self._answers(message, recipients)
+        self.place = "MAIL"
         sender = self._heard("MAIL", next(answers))
         if sender.verdict == Verdict.ACCEPTED:
             self.has_begun = True
@@ -199,6 +202,7 @@ class SmtpTransport(Transport):
             replies |= dict.fromkeys(_others(message, replies), sender)
             willing = []
         if willing:
+            self.place = "DATA"
             go_ahead = next(answers)
             if go_ahead[0] != WAITS_FOR_TEXT:
                 reply = self._heard("DATA", go_ahead)
@@ -213,6 +217,7 @@ class SmtpTransport(Transport):
         self, recipients: list[str], replies: dict[str, Reply], answers: Iterator[Answer]
     ) -> list[str]:
         willing, of_account, settled = [], {}, len(replies)
+        self.place = "RCPT"
         for address in recipients:
             self.asked = address
             reply = self._heard("RCPT", next(answers))
@@ -292,11 +297,13 @@ class SmtpTransport(Transport):
 
     def _hand_over(self, content: bytes, following: Any) -> Reply:
         smtp, (text, end) = self._smtp, _as_data(content)
+        self.place = "TEXT"
         last = len(text) - len(text) % CHUNK  # where the piece begins that leaves together with the next envelope
         for start in range(0, last, CHUNK):
             self._send(memoryview(text)[start : start + CHUNK])
         self._send(text[last:] + end + self._announce(following), enough=len(text) - last + len(end))
         text_sent.send_robust(type(self))
+        self.place = "CONTENT"
         try:
             # Giving up here repeats a mail that is perhaps only being scanned (RFC 5321, section 4.5.3.2.6).
             smtp.sock.settimeout(conf.MAIL_TIMEOUT * CONTENT_TIMEOUT)
@@ -305,7 +312,7 @@ class SmtpTransport(Transport):
             reply = self._heard("CONTENT", answer)
         except OSError as error:
             self.close()
-            return Reply(Verdict.UNKNOWN, f"No reply to the whole message. {describe_end(error, self.backend)}")
+            return Reply(Verdict.UNKNOWN, f"{NO_REPLY_TO_TEXT} {self._end(error)}")
         if reply.verdict == Verdict.UNKNOWN:  # the true one may follow, and would be taken for the next message's
             self.close()
         return reply
@@ -345,7 +352,7 @@ class SmtpTransport(Transport):
                     "%s does not take the next mail's envelope behind the text of the one before (%s). Each mail is "
                     "said alone from now on, which takes one round trip more and loses nothing.",
                     server,
-                    describe_end(error, self.backend),
+                    self._end(error),
                 )
 
     def _heard(self, command: str, answer: Answer) -> Reply:

@@ -34,7 +34,7 @@ def check(capsys):
 def test_the_projects_own_mails_pass(check):
     status, printed, complaint = check()
     assert status == 0
-    assert re.fullmatch(r"\d+ templates in 1 language, nothing wrong\.\n", printed)
+    assert re.fullmatch(r"\d+ templates in 2 languages, nothing wrong\.\n", printed)
     assert complaint == ""
 
 
@@ -54,7 +54,7 @@ def test_every_problem_of_every_mail_is_a_line_and_it_fails(check, write):
     ]
     for line, beginning in zip(printed.splitlines(), beginnings, strict=True):
         assert line.startswith(beginning)
-    assert complaint == f"CommandError: {own + 3} templates in 1 language, 5 problems.\n"
+    assert complaint == f"CommandError: {own + 3} templates in 2 languages, 5 problems.\n"
 
 
 def test_one_problem_is_one(check, write, settings):

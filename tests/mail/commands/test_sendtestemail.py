@@ -140,7 +140,7 @@ def test_a_silent_server_names_the_setting(settings, smtp_server):
     settings.MAIL_TIMEOUT = 1
     with socket.create_server(("127.0.0.1", 0)) as silent:
         settings.MAIL_PORT = silent.getsockname()[1]
-        with pytest.raises(CommandError, match="did not answer within 1 s"):
+        with pytest.raises(CommandError, match="did not greet within 1 s"):
             call_command("sendtestemail", "ann@example.com")
 
 

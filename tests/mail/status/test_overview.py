@@ -58,13 +58,13 @@ def tried(*attempts):
 def notices():
     """Return the sentences above the strip."""
     html = render_to_string("flasky_mail/web/strip.html", {"overview": overview()})
-    return re.findall(r'<p class="overview-notice[^>]*>(.*?)</p>', html)
+    return re.findall(r"<p[^>]*>(.*?)</p>", html)
 
 
 def strip():
     """Return the text of the strip: one line for each of its boxes."""
     html = render_to_string("flasky_mail/web/strip.html", {"overview": overview()})
-    boxes = re.findall(r"<div[^>]*>(.*?)</div>", html, re.DOTALL)
+    boxes = re.findall(r"<div[^>]*>(.*?)</div>", html.partition("<dl")[2], re.DOTALL)
     return [" ".join(unescape(re.sub(r"<[^>]+>", "", box)).split()) for box in boxes]
 
 
@@ -206,7 +206,7 @@ def test_a_relay_that_is_away_is_named_with_the_reason_and_the_next_probe(now, p
     tried(attempt(minutes=3))
     RelayOutage.objects.create(server="a:25", reason="It was away.", since=ago(hours=1), next_probe_at=now)
     since = "since 3 Nov 2026, 11:30:00 UTC"
-    assert strip()[3] == f"Relay refusing It was away. {since}, next probe at 12:30:00 UTC"
+    assert strip()[3] == f"Relay takes no mail It was away. {since}, next probe at 12:30:00 UTC"
 
 
 def test_a_relay_that_refuses_one_sender_is_not_away(now, settings):
@@ -215,13 +215,15 @@ def test_a_relay_that_refuses_one_sender_is_not_away(now, settings):
     )
     late = store()
     OutboxMessage.objects.filter(pk=late.pk).update(next_attempt_at=ago(hours=1))
-    assert strip()[3].startswith("Relay refusing a sender only mails from shop@example.com wait Not as this sender.")
+    assert strip()[3].startswith(
+        "Relay takes no mail of a sender only mails from shop@example.com wait Not as this sender."
+    )
     assert "Nobody delivers" in overview().notice
 
 
 def test_nobody_probes_a_relay_when_nobody_delivers(now):
     RelayOutage.objects.create(server="a:25", reason="It was away.", since=ago(hours=1), next_probe_at=now)
-    assert strip()[3] == "Relay refusing It was away. since 3 Nov 2026, 11:30:00 UTC"
+    assert strip()[3] == "Relay takes no mail It was away. since 3 Nov 2026, 11:30:00 UTC"
 
 
 def test_each_relay_that_is_away_is_named_and_a_forgotten_outage_is_not(now):
@@ -331,7 +333,7 @@ def test_inline_delivery_needs_nobody(settings):
 def test_that_nobody_delivers_is_said_on_top():
     html = render_to_string("flasky_mail/web/strip.html", {"overview": overview()})
     assert overview().notice.startswith("Nobody delivers")
-    assert '<p class="overview-notice">Nobody delivers' in html
+    assert "<p>Nobody delivers" in html
 
 
 def test_when_all_is_well_nothing_is_said_on_top(process):
@@ -356,7 +358,7 @@ def test_hostile_reasons_and_names_are_only_text():
     silent(hostile, minutes=3)
     html = render_to_string("flasky_mail/web/strip.html", {"overview": overview()})
     assert "<script>" not in html
-    assert html.count("&lt;/dd&gt;&lt;script&gt;") == 2
+    assert html.count("&lt;/dd&gt;&lt;script&gt;") == 3  # the reason in the banner too
 
 
 # How long ago

@@ -23,7 +23,8 @@ def verification_error():
     [
         (ConnectionRefusedError(111, "refused"), "relay.test port 587 (connection refused). Look at MAIL_SERVER and"),
         (socket.gaierror(-2, "Name unknown"), "There is no host named relay.test (Name unknown). Look at MAIL_SERVER."),
-        (TimeoutError("timed out"), "did not answer within 7 s"),
+        (TimeoutError("timed out"), "No connection to relay.test port 587 came about within 7 s"),
+        (TimeoutError("_ssl.c:1015: The handshake operation timed out"), "did not greet within 7 s"),
         (smtplib.SMTPServerDisconnected("Connection unexpectedly closed: timed out"), "did not answer within 7 s"),
         (smtplib.SMTPServerDisconnected("Connection unexpectedly closed"), "closed the connection"),
         (verification_error(), "is not trusted: self-signed certificate"),
@@ -42,7 +43,7 @@ def verification_error():
             smtplib.SMTPAuthenticationError(454, b"4.7.0 Temporary authentication failure"),
             "answered 454 4.7.0 Temporary authentication failure to the login. It is tried again by itself.",
         ),
-        (smtplib.SMTPConnectError(554, "No service"), "answered 554 No service."),
+        (smtplib.SMTPConnectError(554, "No service"), "answered 554 No service instead of a greeting. It talks to no"),
         (OSError(113, "No route to host"), "cannot be reached: No route to host"),
         (KeyError("surprise"), "KeyError: 'surprise'"),
     ],
@@ -119,14 +120,16 @@ def test_a_mail_that_is_refused_because_of_its_sender_names_the_place_to_look_at
 @pytest.mark.parametrize(
     ("error", "sentence"),
     [
-        (smtplib.SMTPServerDisconnected("Connection unexpectedly closed"), "closed the connection. If this happens"),
-        (smtplib.SMTPServerDisconnected("Connection unexpectedly closed: timed out"), "MAIL_TIMEOUT may be too short"),
-        (TimeoutError("timed out"), "MAIL_TIMEOUT may be too short"),
+        (smtplib.SMTPServerDisconnected("Connection unexpectedly closed"), "closed the connection when it was told"),
+        (smtplib.SMTPServerDisconnected("Connection unexpectedly closed: timed out"), "a larger MAIL_TIMEOUT may help"),
+        (TimeoutError("timed out"), "a larger MAIL_TIMEOUT may help"),
+        (ConnectionResetError(104, "Connection reset by peer"), "closed the connection when it was told"),
+        (BrokenPipeError(32, "Broken pipe"), "closed the connection when it was told"),
         (TransportUnavailable("relay.test answered 421 Bye."), "relay.test answered 421 Bye."),
         (OSError(113, "No route to host"), "cannot be reached: No route to host"),
     ],
 )
 def test_the_end_of_a_dialogue_is_not_blamed_on_the_settings_for_connecting(error, sentence):
-    said = describe_end(error, new_backend())
+    said = describe_end(error, new_backend(), "MAIL")
     assert sentence in said
     assert "MAIL_USE_SSL" not in said

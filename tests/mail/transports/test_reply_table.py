@@ -274,14 +274,20 @@ REPLIES = {
         Exchange  MAIL 550 5.2.252 Sender throttled due to continuous send as denied errors.
         Exchange  MAIL 550 5.2.255 Sender throttled due to continuous invalid recipients errors.
     """,
-    (Scope.RELAY, Time.LATER, Advice.AWAY): """
+    (Scope.RELAY, Time.LATER, Advice.STRANGER): """
         Postfix   GREETING 554 5.7.1 No SMTP service here
+        RFC 5321  GREETING 554 No SMTP service here
+        Exim      EHLO 550 you are not welcome here
+    """,
+    (Scope.RELAY, Time.LATER, Advice.NO_STARTTLS): """
+        Postfix   STARTTLS 502 5.5.1 Error: command not implemented
+    """,
+    (Scope.RELAY, Time.LATER, Advice.AWAY): """
         Postfix   STARTTLS 454 4.7.0 TLS not available due to local problem
         Postfix   AUTH 454 4.7.0 Temporary authentication failure: generic failure
         Postfix   AUTH 454 4.7.0 Temporary authentication failure: Connection lost to authentication server
         Exim      GREETING 554 SMTP synchronization error
         Exchange  MAIL 450 4.3.2 System not accepting network messages
-        RFC 5321  GREETING 554 No SMTP service here
         SES       AUTH 454 4.7.0 Temporary authentication failure
         Emailit   AUTH 454 Temporary authentication failure
         Yahoo     CONTENT 451 4.3.2 Internal error reading data

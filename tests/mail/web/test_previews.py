@@ -147,7 +147,8 @@ def test_a_mail_is_shown_in_the_language_that_was_asked_for(read, write, german_
     assert read(f"{LIST}html/de/usual/mail/week/") == "Montag"
 
 
-def test_with_one_language_there_is_none_to_choose(read):
+def test_with_one_language_there_is_none_to_choose(read, settings):
+    settings.LANGUAGES = [("en", "English")]
     assert "?language=" not in read(PAGE)
 
 
