@@ -26,10 +26,11 @@ bench: benchmarks/.venv/installed.txt
 	@exec benchmarks/.venv/bin/python -m benchmarks $(BENCH)
 
 # Touched last: an interrupted installation starts anew.
-benchmarks/.venv/installed.txt: requirements.txt benchmarks/requirements.txt
+benchmarks/.venv/installed.txt: requirements.txt benchmarks/requirements.txt requirements-databases.txt
 	@echo "Installing the peers into benchmarks/.venv; this can take a minute."
 	@"$(PYTHON)" -m venv benchmarks/.venv
 	@benchmarks/.venv/bin/python -m pip install --quiet --no-input --disable-pip-version-check -r requirements.txt -r benchmarks/requirements.txt
+	@benchmarks/.venv/bin/python -m pip install --quiet --no-input --disable-pip-version-check -r requirements-databases.txt || echo "mysqlclient cannot be built here (Debian: gcc pkg-config libmariadb-dev): MariaDB will not be measured."
 	@touch $@
 
 clean:

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 import time
@@ -59,6 +60,9 @@ class Sqlite:
         self.template = scratch / "template.sqlite3"
         self.number = 0
 
+    def version(self):
+        return f"SQLite {sqlite3.sqlite_version}"
+
     def new(self):
         """Return the URL of a fresh, migrated database."""
         if not self.template.exists():
@@ -84,6 +88,9 @@ class Postgres:
             raise Missing(f"PostgreSQL at {where} is not measured: {str(error).strip().splitlines()[-1]}") from error
         self.prefix = f"flasky_benchmark_{os.getpid()}"
         self.names = []
+
+    def version(self):
+        return f"PostgreSQL {self.connection.execute('SHOW server_version').fetchone()[0].split()[0]}"
 
     def new(self):
         """Return the URL of a fresh, migrated database."""
@@ -122,6 +129,9 @@ class MariaDb:
             raise Missing(f"MariaDB at {where} is not measured: {error.args[-1]}") from error
         self.prefix = f"flasky_benchmark_{os.getpid()}"
         self.names = []
+
+    def version(self):
+        return f"MariaDB {self._execute('SELECT VERSION()')[0][0].partition('-')[0]}"
 
     def new(self):
         """Return the URL of a fresh, migrated database."""

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from statistics import median
+from typing import Any
 
 
 @dataclass
@@ -32,6 +33,15 @@ class Figure:
     values: dict[str, list[float]] = field(default_factory=dict)  # subject → one value a round
     checks: list[Check] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    about: dict[str, Any] = field(default_factory=dict)  # when, at what load, which versions: about.py
+
+    @property
+    def key(self):
+        return self.name, self.title, self.database
+
+    @property
+    def more_is_better(self):
+        return self.unit == "mails/s"
 
     def add(self, subject, value):
         self.values.setdefault(subject, []).append(value)
@@ -48,6 +58,13 @@ class Figure:
         """Compare two subjects round by round: what one round shared, the machine's load above all, cancels out."""
         pairs = zip(self.values.get(ours, []), self.values.get(other, []), strict=False)
         self.check(f"{ours} / {other}", [mine / theirs for mine, theirs in pairs], limit, at_least)
+
+    def ratio_to_best(self, ours, others, name, limit, at_least):
+        """Compare with whichever of the others was the best in that round."""
+        best = max if self.more_is_better else min
+        rounds = zip(*(self.values.get(other, []) for other in others), strict=False)
+        pairs = zip(self.values.get(ours, []), map(best, rounds), strict=False)
+        self.check(f"{ours} / {name}", [mine / theirs for mine, theirs in pairs], limit, at_least)
 
 
 def percentile(values, percent):

@@ -13,12 +13,20 @@ def start(port, delay):
     return {"port": server.sockets[0].getsockname()[1]}
 
 
+spoken = 0  # times that a client has said something to which it awaits an answer
+
+
+def turns():
+    return {"turns": spoken}
+
+
 class Side(asyncio.Protocol):
     """One end of a connection; `other` is where its data goes."""
 
     def __init__(self, loop, delay):
         self.loop, self.delay = loop, delay
         self.other, self.transport = None, None
+        self.has_been_heard = False  # since the other side spoke last
         self.on_the_way = deque()  # in order, whatever order the timers fire in
 
     def connection_made(self, transport):
@@ -40,6 +48,7 @@ class Side(asyncio.Protocol):
             self.other.transport.close()
         else:
             self.other.transport.write(data)
+            self.has_been_heard = True
 
 
 class Near(Side):
@@ -51,6 +60,14 @@ class Near(Side):
         super().connection_made(transport)
         # The kernel has shaken hands at once; over this distance it would have taken three journeys.
         self.loop.call_later(3 * self.delay, lambda: self.loop.create_task(self.connect()))
+
+    def data_received(self, data):
+        """Count a round trip for what the client says first after it has heard something."""
+        global spoken
+        spoken += self.other is None or self.other.has_been_heard
+        if self.other:
+            self.other.has_been_heard = False
+        super().data_received(data)
 
     async def connect(self):
         self.other = Side(self.loop, self.delay)

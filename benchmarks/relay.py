@@ -26,6 +26,19 @@ class Relay:
         """Return how many mails it has accepted."""
         raise NotImplementedError
 
+    def when_accepted(self, count):
+        """Wait until it has accepted so many mails; return the time and their number, which may be some more."""
+        deadline = time.monotonic() + 300
+        while (accepted := self.accepted()) < count:
+            if time.monotonic() > deadline:
+                raise Missing(f"the relay accepted {accepted} mails, not {count}, within 300 s")
+            time.sleep(0.005)
+        return time.perf_counter(), accepted
+
+    def turns(self):
+        """Return how often clients have spoken after they had heard something, if the way is watched."""
+        return 0
+
     def stop(self):
         pass
 
@@ -67,6 +80,9 @@ class OwnServer(Relay):
     def accepted(self):
         return self.child.ask("count")["accepted"]
 
+    def turns(self):
+        return self.child.ask("turns")["turns"]
+
     def accepted_at(self):
         """Return the monotonic time of each acceptance by Message-ID."""
         return self.child.ask("acceptances")["accepted_at"]
@@ -88,6 +104,9 @@ class FarAway(OwnServer):
         port = self.proxy.ask("start", port=int(self.settings["MAIL_PORT"]), delay=SECONDS_AWAY / 2)["port"]
         self.settings |= {"MAIL_PORT": str(port), "MAIL_USE_TLS": "True", "SSL_CERT_FILE": str(trusted)}
         self.settings |= {"MAIL_USERNAME": USER, "MAIL_PASSWORD": PASSWORD}
+
+    def turns(self):
+        return self.proxy.ask("turns")["turns"]
 
     def stop(self):
         self.proxy.stop()

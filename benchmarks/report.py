@@ -1,17 +1,13 @@
-"""The table and the JSON file."""
+"""The tables on the terminal, and the JSON file."""
 
 import json
-import os
-import platform
 from dataclasses import asdict
-from datetime import date
-from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 
 from benchmarks.figure import Check, Figure
 
-PACKAGES = ("Django", "django-post_office", "django-mailer", "celery", "django-tasks-db", "Flask-Mail", "psycopg")
+DATABASES = ("SQLite", "PostgreSQL", "MariaDB")
 
 
 def table(figure):
@@ -41,26 +37,18 @@ def summary(figures):
     """Print what came of the limits."""
     limited = [(figure, check) for figure in figures for check in figure.checks if check.limit is not None]
     failed = [(figure, check) for figure, check in limited if check.verdict == "FAIL"]
-    print(f"{len(limited) - len(failed)} of {len(limited)} limits are kept." + " These are not:" * bool(failed))
+    print(f"\n{len(limited) - len(failed)} of {len(limited)} limits are kept." + " These are not:" * bool(failed))
     for figure, check in failed:
         print(f"  {figure.title}, {figure.database}: {check.what} {number(check.value)} {check.unit}".rstrip())
 
 
-def save(figures, path):
-    """Write the figures; those of an earlier run that were not measured this time stay. Return them all."""
+def save(figures, path, names):
+    """Write the figures in the order of the names; those of an earlier run that were not measured this time stay."""
     measured = {(figure.name, figure.database) for figure in figures}
     kept = [figure for figure in load(path) if (figure.name, figure.database) not in measured]
-    about = {
-        "date": date.today().isoformat(),
-        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
-        "load": [round(load, 1) for load in os.getloadavg()],
-        "python": platform.python_version(),
-        "packages": {package: version(package) for package in PACKAGES},
-    }
-    together = kept + figures
-    text = json.dumps({**about, "figures": [asdict(figure) for figure in together]}, indent=1, ensure_ascii=False)
+    together = sorted(kept + figures, key=lambda figure: (names.index(figure.name), DATABASES.index(figure.database)))
+    text = json.dumps({"figures": [asdict(figure) for figure in together]}, indent=1, ensure_ascii=False)
     path.write_text(text + "\n", "utf-8")
-    return together
 
 
 def load(path: Path):

@@ -20,7 +20,7 @@ class Server:
             self.port = free.getsockname()[1]
         self.log = scratch / f"gunicorn-{self.port}.log"
         # gunicorn.conf.py is for Flasky; the Flask program gets as many processes and threads.
-        config = ["--config", "gunicorn.conf.py" if app == "flasky.wsgi" else os.devnull, "--workers=2", "--threads=4"]
+        config = [] if app == "flasky.wsgi" else [f"--config={os.devnull}", "--workers=2", "--threads=16"]
         command = [sys.executable, "-m", "gunicorn", app, *config, f"--bind=127.0.0.1:{self.port}"]
         environment = {"PATH": os.environ.get("PATH", ""), "TMPDIR": str(scratch), **environment}
         with self.log.open("wb") as log:
@@ -37,7 +37,10 @@ class Server:
             except OSError:
                 time.sleep(0.1)
         self.stop()
-        raise Missing(f"gunicorn does not answer: {self.log.read_text('utf-8', 'replace')[-500:]}")
+        raise Missing(f"gunicorn does not answer: {self.last_words()}")
+
+    def last_words(self):
+        return self.log.read_text("utf-8", "replace")[-2000:]
 
     def workers(self):
         return psutil.Process(self.process.pid).children()

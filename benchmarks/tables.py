@@ -18,7 +18,7 @@ def settle():
             cursor.execute(f"ANALYZE TABLE {', '.join(map(quoted, connection.introspection.table_names(cursor)))}")
             cursor.fetchall()
         else:
-            cursor.execute("ANALYZE")
+            cursor.execute("VACUUM ANALYZE" if connection.vendor == "postgresql" else "ANALYZE")
         if connection.vendor == "sqlite":
             cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     connection.close()
@@ -39,12 +39,12 @@ def copy_row(original, count, apart):
 
 
 def series(count):
-    """Return what is read from as a table `series` of the numbers 1 to `count` in a column `n`."""
+    """Return what is read as a table `series` of the numbers `count` to 1 in its column `n`: the oldest first."""
     if connection.vendor == "postgresql":
-        return f"generate_series(1, {count}) AS series(n)"
+        return f"generate_series({count}, 1, -1) AS series(n)"
     if connection.vendor == "mysql":
-        return f"(SELECT seq AS n FROM seq_1_to_{count}) AS series"
-    numbers = f"SELECT 1 AS n UNION ALL SELECT n + 1 FROM numbers LIMIT {count}"
+        return f"(SELECT seq AS n FROM seq_{count}_to_1) AS series"
+    numbers = f"SELECT {count} AS n UNION ALL SELECT n - 1 FROM numbers LIMIT {count}"
     return f"(WITH RECURSIVE numbers(n) AS ({numbers}) SELECT n FROM numbers) AS series"
 
 

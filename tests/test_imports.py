@@ -55,7 +55,7 @@ ALLOWED = {
     "mail.styles": set(),
     "mail.templatetags": {"mail.status", "mail.styles", "mail.web"},
     "mail.transports": {"mail.compat", "mail.limits", "mail.signals", "mail.wire"},
-    "mail.web": {"mail.dispatchers", "mail.previews", "mail.status", "mail.storing", "mail.wire"},
+    "mail.web": {"mail", "mail.dispatchers", "mail.previews", "mail.status", "mail.storing", "mail.wire"},
     "mail.wire": {"mail.compat"},
     "settings": {"databases", "env"},
     "site": {"env", "mail.wire"},

@@ -13,68 +13,70 @@ from benchmarks.figure import Figure
 from benchmarks.server import Server
 
 SMALL, LARGE = "small outbox", "large outbox"
-WARM_MAILS, COUNTED_MAILS = 100, 800  # of 1,000 in the small outbox
+PROCESSES = 4
+WAITING = 6000  # in the small outbox
+WARM_MAILS, COUNTED_MAILS = 500, 3000  # more than all processes together have claimed at the end stay
 
 
 def measure(database, scratch, rounds, quick):
-    return [
-        rate(database, scratch, rounds, quick),
-        memory(database, scratch, rounds, quick),
-        posts(database, scratch, quick),
-    ]
+    yield rate(database, scratch, rounds, quick)
+    yield memory(database, scratch, quick)
+    yield posts(database, scratch, quick)
 
 
 def rate(database, scratch, rounds, quick):
-    """Count the same number of mails from a small and from a large outbox, by turns."""
-    finished, waiting = (20_000, 5000) if quick else (1_000_000, 100_000)
-    figure = Figure("growth", "Draining a small and a large outbox", "mails/s", database.name)
+    """Count the same number of mails from a small and from a large outbox, by turns, of several processes together."""
+    finished, waiting = (10_000, 20_000) if quick else (100_000, 1_000_000)
+    figure = Figure("growth", "Draining a small and a large outbox, 4 processes", "mails/s", database.name)
+    begin = Figure("growth", "From the order to the first mail, 4 processes", "ms", database.name)
     with ExitStack() as stack:
         server = relay.loopback(scratch)
         stack.callback(server.stop)
-        children = {}
-        for label in (SMALL, LARGE):
-            child = Child("benchmarks.peers.flasky", scratch, databases.settings(database.new(), server))
-            stack.callback(child.stop)
-            children[label] = child
-        children[LARGE].ask("fill", 1200, sent=finished, waiting=waiting)
+        outboxes = {SMALL: started(database, scratch, server, stack), LARGE: started(database, scratch, server, stack)}
+        outboxes[LARGE][0].ask("fill", 1200, sent=finished, waiting=waiting)
         for number in range(rounds + 1):
-            for label, child in children.items():
+            for label, children in outboxes.items():
                 if label == SMALL:
-                    child.ask("clear")
-                    child.ask("fill", waiting=1000)
-                mails_per_second = part_of_a_drain(child, server)
+                    children[0].ask("clear")
+                    children[0].ask("fill", waiting=WAITING)
+                seconds, mails_per_second = part_of_a_drain(children, server)
                 if number:  # the first round is for warming up
                     figure.add(label, mails_per_second)
+                    begin.add(label, 1000 * seconds)
     figure.ratio(LARGE, SMALL, 0.9, at_least=True)
+    begin.ratio(LARGE, SMALL)
     figure.notes.append(
-        f"Small: 1,000 waiting, none finished. Large: {waiting:,} waiting, {finished:,} finished. "
-        f"{COUNTED_MAILS} mails counted per round"
+        f"Small: {WAITING:,} waiting, none finished. Large: {waiting:,} waiting, {finished:,} finished. "
+        f"{COUNTED_MAILS:,} mails counted a round"
     )
-    return figure
+    return [figure, begin]
 
 
-def part_of_a_drain(child, server):
-    """Return the rate of COUNTED_MAILS in the midst of a drain, as the relay sees it, and end the drain."""
-    start = server.accepted() + WARM_MAILS
-    child.tell("drain_until_stopped")
-    begun = when_accepted(server, start)
-    ended = when_accepted(server, start + COUNTED_MAILS)
-    os.kill(child.process.pid, signal.SIGINT)
-    child.answer(120)
-    return (ended[1] - begun[1]) / (ended[0] - begun[0])
+def started(database, scratch, server, stack):
+    """Return several processes for one outbox."""
+    environment = databases.settings(database.new(), server)
+    children = [Child("benchmarks.peers.flasky", scratch, environment) for _ in range(PROCESSES)]
+    for child in children:
+        stack.callback(child.stop)
+    return children
 
 
-def when_accepted(server, count):
-    """Wait until the relay has accepted so many mails; return the time and their number, which may be some more."""
-    deadline = time.monotonic() + 300
-    while (accepted := server.accepted()) < count:
-        if time.monotonic() > deadline:
-            raise Missing(f"the relay accepted {accepted} mails, not {count}, within 300 s")
-        time.sleep(0.005)
-    return time.perf_counter(), accepted
+def part_of_a_drain(children, server):
+    """Return when the first mail came, and the rate of COUNTED_MAILS in the midst of a drain; end the drain."""
+    before, ordered = server.accepted(), time.perf_counter()
+    for child in children:
+        child.tell("drain_until_stopped")
+    first = server.when_accepted(before + 1)
+    begun = server.when_accepted(before + WARM_MAILS)
+    ended = server.when_accepted(before + WARM_MAILS + COUNTED_MAILS)
+    for child in children:
+        os.kill(child.process.pid, signal.SIGINT)
+    for child in children:
+        child.answer(120)
+    return first[0] - ordered, (ended[1] - begun[1]) / (ended[0] - begun[0])
 
 
-def memory(database, scratch, rounds, quick):
+def memory(database, scratch, quick):
     """Compare the peaks of fresh processes, each of which does nothing but deliver one backlog."""
     figure = Figure("growth", "Peak memory of the delivering process", "MB", database.name)
     factor = 20 if quick else 100
@@ -83,9 +85,8 @@ def memory(database, scratch, rounds, quick):
         stack.callback(server.stop)
         backlogs = (("100 mails", 100, 0), (f"{100 * factor:,} mails", 100 * factor, 0))
         backlogs += (("8 mails of 5 MB", 8, 5_000_000), ("80 mails of 5 MB", 80, 5_000_000))
-        for _ in range(1 if quick else min(rounds, 3)):
-            for label, waiting, attachment in backlogs:
-                figure.add(label, peak(database, scratch, server, waiting, attachment))
+        for label, waiting, attachment in backlogs:
+            figure.add(label, peak(database, scratch, server, waiting, attachment))
     figure.ratio(f"{100 * factor:,} mails", "100 mails", 1.2)
     figure.ratio("80 mails of 5 MB", "8 mails of 5 MB", 1.2)
     return figure
@@ -109,7 +110,7 @@ def peak(database, scratch, server, waiting, attachment):
 def posts(database, scratch, quick):
     """Post faster than a relay of 1 s per mail takes: the backlog grows, the processes must not."""
     figure = Figure("growth", "Posts against a relay that takes 1 s a mail", "", database.name)
-    count, warm, clients = 300 if quick else 1500, 100, 4
+    count, warm, clients = 300 if quick else 1000, 100, 4
     with ExitStack() as stack:
         server = relay.OwnServer(scratch, delay=1)
         stack.callback(server.stop)

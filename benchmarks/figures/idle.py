@@ -9,7 +9,7 @@ from benchmarks.figure import Figure
 
 def measure(database, scratch, rounds, quick):
     figure = Figure("idle", "An idle serving process", "% of one core", database.name)
-    seconds, finished = (20, 1000) if quick else (60, 20_000)
+    seconds, finished = (20, 1000) if quick else (40, 20_000)
     with ExitStack() as stack:
         server = relay.loopback(scratch)
         stack.callback(server.stop)

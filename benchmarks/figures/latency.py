@@ -10,7 +10,7 @@ from benchmarks.figure import Figure, percentile
 
 def measure(database, scratch, rounds, quick):
     figure = Figure("latency", "From the commit to the relay's acceptance, quiet system", "ms", database.name)
-    count = 40 if quick else 100
+    count = 40 if quick else 60
     with ExitStack() as stack:
         server = relay.OwnServer(scratch)
         stack.callback(server.stop)

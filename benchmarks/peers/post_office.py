@@ -24,6 +24,12 @@ def store(count):
         )
 
 
+def fill(waiting):
+    """Make rows that wait, as copies of a real one."""
+    store(1)
+    tables.copy_row(Email.objects.latest("pk"), waiting - 1, apart=0.001)
+
+
 def drain():
     lock = Path(tempfile.gettempdir()) / f"post_office-{os.getpid()}"
     mail.send_queued_mail_until_done(lockfile=str(lock), processes=1)

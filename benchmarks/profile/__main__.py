@@ -4,6 +4,7 @@ import argparse
 import re
 import tempfile
 import time
+from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -36,6 +37,7 @@ def arguments():
     parser.add_argument("--database", default="", help="sqlite, postgres, mariadb or a URL; default: all that answer")
     parser.add_argument("--only", default="store,drain", help="store, drain or both, the default")
     parser.add_argument("--count", type=int, default=2000, help="mails of each part; default: 2000")
+    parser.add_argument("--peer", default="flasky", choices=("flasky", "post_office"), help="whom to look at")
     parser.add_argument("--functions", type=int, default=25, help="lines of each list of functions; default: 25")
     return parser.parse_args()
 
@@ -46,12 +48,19 @@ class Profile:
         self.count = options.count
 
     def run(self):
-        self.environment = databases.settings(self.database.new(), self.mail_server, MAIL_WORKERS=str(WORKERS))
+        self.environment = databases.settings(
+            self.database.new(),
+            self.mail_server,
+            peer=self.options.peer != "flasky",
+            MAIL_WORKERS=str(WORKERS),
+            PROFILED=self.options.peer,
+        )
         self.show_limits()
         for work in self.options.only.split(","):
-            print(f"\n=== {work}, {self.database.name}, {self.count:,} mails\n")
+            print(f"\n=== {self.options.peer}: {work}, {self.database.name}, {self.count:,} mails\n")
             self.show_statements(work)
-            self.show_functions(work)
+            if self.options.peer == "flasky" or work == "store":  # cProfile sees one thread only
+                self.show_functions(work)
 
     def show_limits(self):
         """Print what no program here can be faster than."""
@@ -84,6 +93,7 @@ class Profile:
         if not totals:
             time.sleep(1)  # the server's processes report when they end
             totals, lines = server.counts()
+        server.close()
         wall, cpu = (1e6 * answer[name] / self.count for name in ("seconds", "cpu_seconds"))
         rate = self.count / answer["seconds"]
         print(f"{wall:.0f} µs a mail ({rate:,.0f} mails/s), {cpu:.0f} µs of CPU in the process")
@@ -113,8 +123,11 @@ class Profile:
         found = child.ask("functions", 600, work=work, count=self.count)["functions"]
         child.stop()
         print("cProfile, one thread, µs a mail, which cost more than without it:")
-        print("    calls   itself  with all it calls")
-        own = [one for one in found if one[0].startswith("flasky") or one[0].startswith("accounts")]
+        print("   itself")
+        for name, itself in by_package(found)[:15]:
+            print(f"  {itself:7.1f}  {name}")
+        print("\n    calls   itself  with all it calls")
+        own = [one for one in found if one[0].startswith(("flasky.", "accounts.", f"{self.options.peer}."))]
         for chosen, key in ((own, 3), (found, 2)):
             for name, calls, itself, together in sorted(chosen, key=lambda one: -one[key])[: self.options.functions]:
                 print(f"  {calls:7.2f} {itself:8.1f} {together:8.1f}  {name}")
@@ -129,6 +142,17 @@ class Profile:
 
     def child(self):
         return Child(SUBJECT, self.scratch, self.environment)
+
+
+def by_package(functions):
+    """Return the µs a mail of each package, the longest first; each function that is written in C is one by itself."""
+    sums = Counter()
+    for name, _, itself, _ in functions:
+        module, colon, _ = name.partition(":")
+        parts = module.split(".")
+        depth = 3 if parts[0] in ("flasky", "django") else 1
+        sums[".".join(parts[:depth]) if colon else name] += itself
+    return sums.most_common()
 
 
 def statements(noted):

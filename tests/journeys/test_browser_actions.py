@@ -99,15 +99,15 @@ def test_all_that_match_a_filter_are_held_on_all_its_pages(page, site):
     store(site, 52, "News")
     site.shell("from django.core.mail import send_mail; send_mail('Other', 'Hello', None, ['b@example.com'])")
     page.reload()
-    page.get_by_label("Recipient, subject or Message-ID").fill("news")
-    page.get_by_role("button", name="Show").click()
+    page.get_by_role("searchbox", name="Search").fill("news")
+    page.get_by_role("button", name="Search").click()
     page.get_by_label("All 52 that match").check()
     page.get_by_role("button", name="Hold").click()
     expect(question(page)).to_have_text("Hold 52 messages?")
     check_width(page)
     page.get_by_role("button", name="Hold 52 messages").click()
     expect(page.get_by_text("52 held.")).to_be_visible()
-    expect(page.get_by_label("Recipient, subject or Message-ID")).to_have_value("news")
+    expect(page.get_by_role("searchbox", name="Search")).to_have_value("news")
     assert (site.count("OutboxMessage", state="held"), site.count("OutboxMessage", state="queued")) == (52, 1)
 
 
@@ -132,8 +132,7 @@ def test_one_message_is_sent_again_from_its_page(page, site):
 def test_nothing_is_changed_until_something_is_ticked_and_confirmed(page, site):
     store(site, 1)
     page.goto("/admin/flasky_mail/outboxmessage/?tab=queued")
-    page.get_by_role("button", name="Hold").click()
-    expect(page.get_by_text("No message is ticked")).to_be_visible()
+    expect(page.get_by_role("button", name="Hold")).to_be_hidden()
     row(page, "Mail 0").get_by_role("checkbox").check()
     page.get_by_role("button", name="Hold").click()
     expect(question(page)).to_have_text("Hold 1 message?")
@@ -163,3 +162,55 @@ def test_who_may_only_look_sees_the_mails_and_no_button(browser, site):
         expect(page.get_by_role("button", name="Hold")).to_have_count(0)
         page.get_by_role("link", name="Mail 0").click()
         expect(page.get_by_role("button", name="Hold")).to_have_count(0)
+
+
+# From an alarm to "tried again"
+
+
+FAILURES = """
+from flasky.mail.models import OutboxMessage, RelayOutage
+from django.utils import timezone
+from datetime import timedelta
+OutboxMessage.objects.update(state="failed", last_reply="452 4.2.2 Mailbox full")
+"""
+AWAY = """
+RelayOutage.objects.note("relay.test:25", "It does not answer.", timezone.now() + timedelta(minutes=1))
+"""
+
+
+def test_a_group_of_failures_is_tried_again_in_three_clicks(page, site):
+    store(site, 3)
+    site.shell(FAILURES)
+    page.reload()
+    page.get_by_role("navigation", name="States").get_by_role("link", name="Failed").click()
+    page.get_by_role("button", name="Requeue 3 messages").click()
+    page.get_by_role("button", name="Requeue 3 messages").click()
+    expect(page.get_by_text("3 queued again.")).to_be_visible()
+
+
+def test_all_that_waits_for_a_relay_is_tried_now_in_two_keys(browser, site):
+    store(site, 2)
+    site.shell(f"{FAILURES}OutboxMessage.objects.update(state='queued')\n{AWAY}")
+    with logged_in(browser, site, "ann") as page:
+        page.get_by_role("button", name="Try now what waits").focus()
+        page.keyboard.press("Enter")
+        page.get_by_role("button", name="Try 2 messages now").focus()
+        page.keyboard.press("Enter")
+        expect(page.get_by_text("2 are tried now.")).to_be_visible()
+    site.shell("from flasky.mail.models import RelayOutage; RelayOutage.objects.all().delete()")
+
+
+def test_one_box_ticks_all_and_the_bar_shows_the_count_and_what_can_be_done(browser, site):
+    store(site, 3)
+    with logged_in(browser, site, "ann", viewport={"width": 1280, "height": 800}) as page:
+        first = page.locator(".rows > li").first
+        assert first.bounding_box()["y"] < 450
+        assert first.bounding_box()["height"] <= 48
+        before = first.bounding_box()
+        page.get_by_role("checkbox", name="Tick all on this page").check()
+        expect(page.get_by_text("Chosen: 3")).to_be_visible()
+        expect(page.get_by_role("button", name="Try now", exact=True)).to_be_visible()
+        expect(page.get_by_role("button", name="Requeue")).to_be_hidden()
+        assert first.bounding_box() == before
+        page.get_by_role("checkbox", name="Tick all on this page").uncheck()
+        expect(page.get_by_role("button", name="Try now", exact=True)).to_be_hidden()

@@ -3,7 +3,8 @@
 import pytest
 
 from flasky.mail.models import Action, OutboxMessage, State
-from flasky.mail.web.actions import OPERATIONS, ActionRequest, last_action, perform
+from flasky.mail.web.actions import ActionRequest, last_action, perform
+from flasky.mail.web.operations import OPERATIONS
 from tests.actors import ACCEPTED, LOCKING, NOTING, POSTPONED, REFUSED, WRITING, Actor, claim, end, store
 
 pytestmark = pytest.mark.django_db(transaction=True)

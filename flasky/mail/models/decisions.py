@@ -26,6 +26,10 @@ class Decisions(Batches):
         changes = {name: value for name, value in _fresh().items() if name != "queued_at"}
         return sum(chosen._requeue_batch(batch, by, changes) for batch in chosen._batches())
 
+    def try_now(self, by: str = "") -> int:
+        """Let what is queued be due now, whatever it waits for; return how many. Its age counts on."""
+        return self._act(Action.Verb.REQUEUED, by, State.for_try_now(), next_attempt_at=timezone.now())
+
     def release(self, by: str = "") -> int:
         """Go on with what is held, due now; return how many."""
         return self.with_body()._act(Action.Verb.RELEASED, by, State.for_release(), **_fresh())

@@ -42,6 +42,10 @@ class State(models.TextChoices):
         return cls.FAILED, cls.HELD, cls.CANCELLED
 
     @classmethod
+    def for_try_now(cls) -> tuple["State", ...]:
+        return (cls.QUEUED,)
+
+    @classmethod
     def for_hold(cls) -> tuple["State", ...]:
         return (cls.QUEUED,)
 

@@ -49,6 +49,10 @@ class Overview:
         return age(self.recent.accepted_at, self.now) if self.recent.accepted_at else ""
 
     @property
+    def is_wrong(self) -> bool:
+        return bool(self.notice or self.stuck or self.outages or not self.somebody_delivers)
+
+    @property
     def threads(self) -> int:
         return sum(process.threads for process in self.alive)
 

@@ -8,7 +8,14 @@ from django.utils.formats import date_format, number_format
 from django.utils.functional import Promise
 from django.utils.timesince import timesince
 from django.utils.translation import gettext as _
-from django.utils.translation import pgettext
+from django.utils.translation import gettext_lazy, pgettext
+
+DISTANCES = (  # minutes in the unit, how long ago, how long until then
+    (24 * 60, gettext_lazy("%(count)s d ago"), gettext_lazy("in %(count)s d")),
+    (60, gettext_lazy("%(count)s h ago"), gettext_lazy("in %(count)s h")),
+    (1, gettext_lazy("%(count)s min ago"), gettext_lazy("in %(count)s min")),
+)
+LONGEST_DISTANCE = 30 * 24 * 60  # min
 
 
 def number(value: float, decimals: int = 0) -> str:
@@ -47,6 +54,20 @@ def age(value: datetime, now: datetime) -> str:
     """Return how long ago it was, in the largest unit; nothing is ago less than nothing, whatever the clocks say."""
     seconds = max(0, int((now - value).total_seconds()))
     return _("%(seconds)s s") % {"seconds": seconds} if seconds < 60 else since(value, now)
+
+
+def distance(value: datetime, now: datetime) -> str:
+    """Return how long ago it was, or how long it is until then, as short as a list needs it; from a month on, the day.
+
+    Less than a minute is no number: it would be another one at each look.
+    """
+    minutes = int((now - value).total_seconds() / 60)
+    if abs(minutes) >= LONGEST_DISTANCE:
+        return day(timezone.localtime(value).date())
+    for unit, ago, until in DISTANCES:
+        if abs(minutes) >= unit:
+            return str(ago if minutes > 0 else until) % {"count": abs(minutes) // unit}
+    return _("just now") if value <= now else _("in a moment")
 
 
 def listed(parts: Iterable[str]) -> str:

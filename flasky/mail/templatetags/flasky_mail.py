@@ -14,7 +14,7 @@ from django.utils.html import format_html, format_html_join
 
 from flasky.mail.status import written
 from flasky.mail.web.links import admin_pages
-from flasky.mail.web.listing import strip_context
+from flasky.mail.web.listing import strip_context, try_now_context
 from flasky.mail.web.permissions import may_view
 
 register = template.Library()
@@ -26,7 +26,8 @@ def outbox_strip(context: template.RequestContext) -> dict[str, Any]:
     if not may_view(context.request):
         return {}
     try:
-        shown = strip_context(admin_pages(getattr(context.request, "current_app", "admin")))
+        url = admin_pages(getattr(context.request, "current_app", "admin"))
+        shown = {**strip_context(url), **try_now_context(context.request, url)}
     except NoReverseMatch:  # that site does not show the outbox
         return {}
     return {**shown, "csp_nonce": _nonce_of(context)}
@@ -52,6 +53,17 @@ def long_moment(value: datetime | str) -> str:
 def moment(value: datetime) -> str:
     """Return date, time and zone as an element that programs can read as well."""
     return _time(value, written.moment)
+
+
+@register.filter
+def distance(value: datetime) -> str:
+    """Return how long ago it was, or is until then; the exact time is in the title."""
+    return format_html(
+        '<time datetime="{}" title="{}">{}</time>',
+        timezone.localtime(value).isoformat(),
+        written.moment(value),
+        written.distance(value, timezone.now()),
+    )
 
 
 @register.filter

@@ -15,7 +15,7 @@ from django.views.decorators.http import require_safe
 from flasky.mail.models import OutboxMessage
 from flasky.mail.web.confirm import ActionPages
 from flasky.mail.web.downloads import attachment_response, eml_response
-from flasky.mail.web.listing import charts_context, list_context
+from flasky.mail.web.listing import charts_context, list_context, try_now_context
 from flasky.mail.web.message import message_context
 from flasky.mail.web.opening import note_opening, opened
 from flasky.mail.web.permissions import may_open, may_view
@@ -86,16 +86,21 @@ class ListPages(ActionPages):
             **frame,
             "way": frame["way"][:-1],
             "title": _("Messages"),
-            **list_context(request, self.url),
-            "actions": self.operations(request),
+            **list_context(request, self.url, self.admin_site, self.operations(request)),
             "act_url": f"{self.url('act')}?{request.GET.urlencode()}",
+            **try_now_context(request, self.url),
             "next": request.get_full_path(),
             **(extra_context or {}),
         }
         return TemplateResponse(request, self.change_list_template, context)
 
     def charts_view(self, request: HttpRequest) -> HttpResponse:
-        context = {**self.frame(request), "title": _("Charts"), **charts_context(request, self.url)}
+        context = {
+            **self.frame(request),
+            "title": _("Charts"),
+            **charts_context(request, self.url),
+            **try_now_context(request, self.url),
+        }
         return TemplateResponse(request, self.charts_template, context)
 
 

@@ -56,12 +56,12 @@ class Cause:
 def _stored(model: type[Model], key: str) -> Model | None:
     manager = model._default_manager
     try:
-        with _apart(manager.db):
+        with apart(manager.db):
             return manager.filter(pk=key).first()
     except (ValueError, ValidationError):
         return None
 
 
-def _apart(alias: str) -> AbstractContextManager[None]:
+def apart(alias: str) -> AbstractContextManager[None]:
     """Keep an error in a query from ending the transaction around it, if there is one."""
     return transaction.atomic(using=alias) if connections[alias].in_atomic_block else nullcontext()

@@ -14,9 +14,9 @@ from django.utils.translation import ngettext
 
 from flasky.mail.models import OutboxMessage
 from flasky.mail.status.written import joined, listed, number
+from flasky.mail.web.about import Objects
 from flasky.mail.web.actions import (
     MOST_AT_ONCE,
-    OPERATIONS,
     ActionRequest,
     Operation,
     OperationResult,
@@ -25,6 +25,7 @@ from flasky.mail.web.actions import (
     possible,
 )
 from flasky.mail.web.links import Url, admin_pages, way_to_list
+from flasky.mail.web.operations import OPERATIONS
 from flasky.mail.web.permissions import may_act, may_open
 from flasky.mail.web.search import Listing
 
@@ -61,7 +62,7 @@ class ActionPages(admin.ModelAdmin):
             raise PermissionDenied
         if request.method != "POST":  # somebody had to log in anew, and was led here
             return self._nothing_done(request)
-        operation, asked, keys = _operation(request), _action_request(request), _keys(request)
+        operation, asked, keys = _operation(request), _action_request(request), self._keys(request)
         if operation.eligible.shows_it and not may_open(request):
             raise PermissionDenied
         if problem := _problem(request, operation, asked):
@@ -74,6 +75,18 @@ class ActionPages(admin.ModelAdmin):
                 return self._back(request)
             keys = result.left
         return self._ask(request, operation, asked, keys)
+
+    def _keys(self, request: HttpRequest) -> list[int]:
+        """Return the keys of what is ticked, or of all that the list shows on all its pages, its newest first."""
+        if request.POST.get("scope") == "all":
+            matching = Listing(request.GET, Objects(request, self.admin_site)).matching().order_by("-created_at", "-pk")
+            return list(matching.values_list("pk", flat=True)[:MOST_AT_ONCE])
+        # The list names each in a field of its own; the page that asks, which may have more than Django allows, in one.
+        named = ",".join(request.POST.getlist("message"))
+        keys = {_number(key) for key in named.split(",")} if named else set()
+        if len(keys) > MOST_AT_ONCE:
+            raise BadRequest(f"There are {len(keys):,} messages; at most {MOST_AT_ONCE:,} can be chosen.")
+        return list(keys)
 
     def _ask(self, request: HttpRequest, operation: Operation, asked: ActionRequest, keys: list[int]) -> HttpResponse:
         chosen = OutboxMessage.objects.filter(pk__in=keys)
@@ -141,19 +154,6 @@ def _action_request(request: HttpRequest) -> ActionRequest:
     since = request.POST.get("last_action", "")
     address = getattr(user, user.get_email_field_name(), "") or ""
     return ActionRequest(user.get_username(), address, _number(since) if since else last_action())
-
-
-def _keys(request: HttpRequest) -> list[int]:
-    """Return the keys of what is ticked, or of all that the list shows on all its pages, its newest first."""
-    if request.POST.get("scope") == "all":
-        matching = Listing(request.GET).matching().order_by("-created_at", "-pk")
-        return list(matching.values_list("pk", flat=True)[:MOST_AT_ONCE])
-    # The list names each in a field of its own; the page that asks, which may have more than Django allows, in one.
-    named = ",".join(request.POST.getlist("message"))
-    keys = {_number(key) for key in named.split(",")} if named else set()
-    if len(keys) > MOST_AT_ONCE:
-        raise BadRequest(f"There are {len(keys):,} messages; at most {MOST_AT_ONCE:,} can be chosen.")
-    return list(keys)
 
 
 def _number(text: str) -> int:

@@ -1,19 +1,28 @@
 """Prepare the list of messages and its charts, the same in the admin and in the development mailbox."""
 
+from collections.abc import Sequence
 from typing import Any
+from urllib.parse import urlencode
 
 from django.conf import settings
+from django.contrib.admin import AdminSite
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from flasky.mail.models import State
 from flasky.mail.status.overview import overview
 from flasky.mail.status.series import MOST_WAITING, ended_per_day, ended_per_hour, waiting
 from flasky.mail.status.written import number
+from flasky.mail.web.about import Objects
+from flasky.mail.web.actions import Operation
 from flasky.mail.web.charts import bars, heat
 from flasky.mail.web.date_range import AGES, narrower, wider
+from flasky.mail.web.failures import MOST_SHOWN, failure_groups
 from flasky.mail.web.links import Url
+from flasky.mail.web.permissions import may_act
 from flasky.mail.web.refresh import refresh_seconds
+from flasky.mail.web.rows import rows
 from flasky.mail.web.search import PER_PAGE, Listing, limited, newest_kinds_and_sources, tabs
 from flasky.mail.web.timeline import label_of
 
@@ -25,16 +34,20 @@ AGE_LABELS = {
 }
 
 
-def list_context(request: HttpRequest, url: Url) -> dict[str, Any]:
-    listing = Listing(request.GET)
+def list_context(
+    request: HttpRequest, url: Url, site: AdminSite, operations: Sequence[Operation] = ()
+) -> dict[str, Any]:
+    objects = Objects(request, site)
+    listing = Listing(request.GET, objects)
+    offered = [each for each in operations if listing.tab.state is None or listing.tab.state in each.eligible.states]
     refresh = "&refresh=1" if refresh_seconds(request) else ""
     first = (listing.number - 1) * PER_PAGE + 1
-    priorities = listing.priorities()
     return {
         **shared_context(request, url),
         "listing": listing,
         "tabs": [tab | {"url": f"?{tab['query']}{refresh}"} for tab in tabs(listing)],
-        "rows": [(message, url("message", message.pk), priorities.get(message.pk, "")) for message in listing.page],
+        "rows": rows(listing, objects, urls_of(listing, url), offered),
+        "actions": offered,
         "first": first,
         "last": first + len(listing.page) - 1,
         "matching_label": limited(listing.count),
@@ -45,8 +58,27 @@ def list_context(request: HttpRequest, url: Url) -> dict[str, Any]:
         "wider": [(f"?{listing.query(time=text)}{refresh}", label) for text, label in wider(listing.period)],
         "narrower": [(f"?{listing.query(time=text)}{refresh}", label) for text, label in narrower(listing.period)],
         "all_times": f"?{listing.query(time='')}{refresh}",
-        "choices": choices(listing),
+        "choices": choices(listing, refresh),
+        "cause_name": objects.names([listing.cause]).get(listing.cause, listing.cause) if listing.cause else "",
+        **failures_context(listing, refresh),
     }
+
+
+def urls_of(listing: Listing, url: Url) -> dict[int, str]:
+    """Return the URL of each message on the page, by its key; it leads back to this list."""
+    query = f"?{urlencode({'list': listing.query()})}" if listing.query() else ""
+    return {message.pk: url("message", message.pk) + query for message in listing.page}
+
+
+def failures_context(listing: Listing, refresh: str) -> dict[str, Any]:
+    """Return the groups of failures where they say more than the rows: above all that has failed."""
+    if listing.tab.state != State.FAILED:
+        return {}
+    groups = failure_groups()
+    shown = [(group, f"?{listing.query(why=group.name, q='')}{refresh}") for group in groups]
+    if listing.why:
+        return {"group": next((group for group in groups if group.name == listing.why), None)}
+    return {"groups": shown[:MOST_SHOWN], "further_groups": shown[MOST_SHOWN:]}
 
 
 def shared_context(request: HttpRequest, url: Url) -> dict[str, Any]:
@@ -60,6 +92,11 @@ def strip_context(url: Url) -> dict[str, Any]:
     return {"overview": seen, "list_url": list_url, "oldest_url": url("message", seen.oldest.pk) if seen.oldest else ""}
 
 
+def try_now_context(request: HttpRequest, url: Url) -> dict[str, Any]:
+    """Return where the strip's button leads that lets all be tried now; nothing for who may only look."""
+    return {"try_now_url": f"{url('act')}?tab=queued", "next": request.get_full_path()} if may_act(request) else {}
+
+
 def further_back(listing: Listing, refresh: str) -> str:
     """Return the URL of the window before this one; nothing if this one reaches back to the first message."""
     if listing.window_start is None:
@@ -67,30 +104,27 @@ def further_back(listing: Listing, refresh: str) -> str:
     return f"?{listing.query(before=listing.window_start.isoformat())}{refresh}"
 
 
-def choices(listing: Listing) -> list[dict[str, Any]]:
+def choices(listing: Listing, refresh: str = "") -> list[dict[str, Any]]:
     """Return the filters that offer a choice: name in the query string, label, and (value, label) of each choice."""
     period = listing.period.text
     ages = [(age, str(AGE_LABELS[age])) for age in AGES]
     if period and period not in AGES:
         ages.append((period, wider(listing.period)[-1][1]))
     kinds, sources = newest_kinds_and_sources()
-    return [
+    named_sources = [(each, label_of(each)) for each in sorted(sources | ({listing.source} - {""}))]
+    named_kinds = [(name, name) for name in sorted(kinds | ({listing.kind} - {""}))]
+    found = [
         {"name": "time", "label": _("Stored in"), "all": _("all the time"), "chosen": period, "values": ages},
-        {
-            "name": "kind",
-            "label": _("Kind"),
-            "all": _("all kinds"),
-            "chosen": listing.kind,
-            "values": [(name, name) for name in sorted(kinds | ({listing.kind} - {""}))],
-        },
+        {"name": "kind", "label": _("Kind"), "all": _("all kinds"), "chosen": listing.kind, "values": named_kinds},
         {
             "name": "source",
-            "label": _("Came from"),
+            "label": _("Source"),
             "all": _("all sources"),
             "chosen": listing.source,
-            "values": [(source, label_of(source)) for source in sorted(sources | ({listing.source} - {""}))],
+            "values": named_sources,
         },
     ]
+    return [each | {"without": f"?{listing.query(**{str(each['name']): ''})}{refresh}"} for each in found]
 
 
 def charts_context(request: HttpRequest, url: Url) -> dict[str, Any]:

@@ -37,7 +37,7 @@ def debug_only(view: View) -> View:
 @require_safe
 def mailbox(request: HttpRequest) -> HttpResponse:
     url = mailbox_pages(request)
-    context = {**list_context(request, url), "templates_url": url("templates")}
+    context = {**list_context(request, url, admin.site), "templates_url": url("templates")}
     return render(request, "flasky_mail/mailbox/list.html", context)
 
 

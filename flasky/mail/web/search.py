@@ -6,26 +6,26 @@ link leads to the window before. No count goes beyond MOST_COUNTED.
 """
 
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from datetime import datetime
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlencode
 
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
-from django.utils.functional import Promise
-from django.utils.translation import gettext_lazy as _
 
-from flasky.mail.models import OutboxMessage, OutboxMessageQuerySet, Priority, ProviderStatus, State
+from flasky.mail.models import OutboxMessage, OutboxMessageQuerySet, ProviderStatus
 from flasky.mail.status.written import number
 from flasky.mail.web.date_range import Period, parse_moment
+from flasky.mail.web.failures import keys_of
+from flasky.mail.web.tabs import TABS
 from flasky.mail.wire.compose import envelope_address
 
 PER_PAGE = 50
 MOST_COUNTED = 10_000
 SPAN = 10_000  # messages in a window; not more than MOST_COUNTED, or those beyond would be on no page
+MOST_ABOUT = 1_000  # messages that are found by the names of what they are about
 TO_ADDRESS = 5_000  # messages in a window of an address; their keys go to the database once more
 
 # On SQLite whatever was added to the table behind the content is found only by reading the content.
@@ -49,36 +49,24 @@ ADDRESS = re.compile(r"[^<>@\s]+@[^<>@\s]+\.[^<>@\s]+")
 NEVER_STORED = re.compile("[\0\ud800-\udfff]")  # the databases refuse to look for these
 
 
-@dataclass(frozen=True)
-class Tab:
-    name: str  # in the query string
-    label: str | Promise
-    choose: Callable[[OutboxMessageQuerySet], OutboxMessageQuerySet]
+class Names(Protocol):
+    """Knows the objects that messages are about, by their names."""
 
-
-def _tab_of(state: State) -> Tab:
-    return Tab(state.value, state.label, lambda messages: messages.filter(state=state))
-
-
-TABS = (
-    Tab("", _("All"), lambda messages: messages),
-    _tab_of(State.QUEUED),
-    Tab("later", _("Due later"), lambda messages: messages.due_later()),
-    *(_tab_of(state) for state in State if state != State.QUEUED),
-    Tab("duplicates", _("Possible duplicates"), lambda messages: messages.filter(possible_duplicate=True)),
-)
+    def named(self, words: str) -> list[str]: ...  # causes
 
 
 class Listing:
     """A list of messages, as its query string describes it; what makes no sense there is ignored."""
 
-    def __init__(self, query: Mapping[str, str]) -> None:
+    def __init__(self, query: Mapping[str, str], names: Names | None = None) -> None:
+        self.names = names
         self.now = timezone.now()
         self.tab = next((tab for tab in TABS if tab.name == query.get("tab", "")), TABS[0])
         self.words = _text(query, "q")[:200].strip()
         self.kind = _text(query, "kind")
         self.source = _text(query, "source")
         self.cause = _text(query, "cause")
+        self.why = _text(query, "why")  # a group of failures
         self.period = Period.parse(query.get("time", ""), self.now)
         self.before = parse_moment(query.get("before", ""))
         self._asked_number = _page_number(query.get("p", ""))
@@ -90,13 +78,6 @@ class Listing:
         messages = self.matching() if self._found is None else OutboxMessage.objects.filter(pk__in=self._found[rows])
         ordered = messages.order_by(*NEWEST_FIRST).only(*FOR_LISTS)
         return list(ordered[rows] if self._found is None else ordered)
-
-    def priorities(self) -> dict[int, str]:
-        """Return the priority of each message on the page that is not finished, unless it is the normal one."""
-        # Not with the page: on SQLite it is behind the content, and most messages on most pages are finished.
-        unfinished = [message.pk for message in self.page if not message.is_finished]
-        special = OutboxMessage.objects.filter(pk__in=unfinished).exclude(priority=Priority.NORMAL)
-        return {message.pk: message.get_priority_display() for message in special.only("priority")}
 
     @cached_property
     def number(self) -> int:
@@ -118,10 +99,17 @@ class Listing:
             return None
         if self._to_address is not None and not (self.tab.name or self.kind or self.source or self.cause):
             return [key for _, key in self._to_address]
-        return list(self.matching().order_by(*NEWEST_FIRST).values_list("pk", flat=True)[:SPAN])
+        in_window = self._in_window().order_by(*NEWEST_FIRST).values_list("created_at", "pk")[:SPAN]
+        found = sorted({*in_window, *self._about}, reverse=True) if self._about else in_window
+        return [key for _, key in found][:SPAN]
 
     def matching(self) -> OutboxMessageQuerySet:
         """Return all that match, in no order; where the list has windows, what is in this one."""
+        if self._about:  # beyond the window too; one query for both would read the whole table
+            return OutboxMessage.objects.filter(pk__in=self._found or [])
+        return self._in_window()
+
+    def _in_window(self) -> OutboxMessageQuerySet:
         chosen = self._indexed().filter(self._not_indexed())
         return chosen.filter(created_at__gte=self.window_start) if self.window_start else chosen
 
@@ -133,6 +121,19 @@ class Listing:
         times = self._indexed().order_by("-created_at").values_list("created_at", flat=True)
         return times[SPAN - 1 : SPAN].first() if self._has_windows else None
 
+    @cached_property
+    def _about(self) -> set[tuple[datetime, int]]:
+        """Return the times and keys of the newest messages about objects with such a name, if the words are only words.
+
+        In the order of the index, which stops early; in that of the time, SQLite might read all messages.
+        """
+        if self.names is None or not self.words or not self._has_windows or self._named is not None:
+            return set()
+        about = OutboxMessage.objects.filter(self._in_time(), cause__in=self.names.named(self.words))
+        keys = about.order_by("-cause", "-created_at").values_list("pk", flat=True)[:MOST_ABOUT]
+        chosen = self._indexed().filter(self._chosen(), pk__in=list(keys))
+        return set(chosen.order_by().values_list("created_at", "pk")[:MOST_ABOUT])
+
     def query(self, **changes: Any) -> str:
         """Return the query string of this list with these changes; the page is the first again."""
         query = {
@@ -141,6 +142,7 @@ class Listing:
             "kind": self.kind,
             "source": self.source,
             "cause": self.cause,
+            "why": self.why,
             "time": self.period.text,
             "before": self.before.isoformat() if self.before else "",
         } | changes
@@ -148,7 +150,12 @@ class Listing:
 
     @property
     def is_narrowed(self) -> bool:
-        return bool(self.words or self.kind or self.source or self.cause or self.period.text or self.before)
+        return bool(self.words or self.why or self.cause or self.before or self.folded)
+
+    @property
+    def folded(self) -> int:
+        """Return how many of the filters are set that the page folds away."""
+        return sum(map(bool, (self.kind, self.source, self.period.text)))
 
     @property
     def _has_windows(self) -> bool:
@@ -182,6 +189,8 @@ class Listing:
     @cached_property
     def _named(self) -> Q | None:
         """Return the condition for the messages that the words name; None if they are only words."""
+        if self.why:
+            return Q(pk__in=keys_of(self.why))
         if number := NUMBER.fullmatch(self.words):
             return Q(pk=int(number[1]))
         # The keys first: with a tab SQLite would read the whole tab instead.
@@ -210,16 +219,20 @@ class Listing:
         return sorted(newest, reverse=True)[:TO_ADDRESS]
 
     def _not_indexed(self) -> Q:
-        condition = Q()
-        if self.kind:
-            condition &= Q(kind=self.kind)
-        if self.source:
-            condition &= Q(source=self.source)
+        condition = self._chosen()
         if request := REQUEST.fullmatch(self.words):
             condition &= Q(request_id=request[1])
         elif self._named is None:
             for word in self.words.split():
                 condition &= Q(subject__icontains=word) | Q(recipients__icontains=word) | Q(message_id__icontains=word)
+        return condition
+
+    def _chosen(self) -> Q:
+        condition = Q()
+        if self.kind:
+            condition &= Q(kind=self.kind)
+        if self.source:
+            condition &= Q(source=self.source)
         return condition
 
 
@@ -230,8 +243,9 @@ def tabs(listing: Listing) -> list[dict[str, Any]]:
             "label": tab.label,
             "name": tab.name,
             "is_current": tab is listing.tab,
-            "query": listing.query(tab=tab.name, before=""),
-            "count": limited(counted(tab.choose(OutboxMessage.objects.all()))),
+            "query": listing.query(tab=tab.name, before="", why=""),
+            "number": (count := counted(tab.choose(OutboxMessage.objects.all()))),
+            "count": limited(count),
         }
         for tab in TABS
     ]

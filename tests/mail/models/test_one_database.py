@@ -15,7 +15,8 @@ from flasky.mail.delivery import deliver_due
 from flasky.mail.limits.budget import forget
 from flasky.mail.models import OutboxMessage, RelayOutage, State
 from flasky.mail.models.one_database import write_transaction
-from flasky.mail.web.actions import OPERATIONS, ActionRequest, perform
+from flasky.mail.web.actions import ActionRequest, perform
+from flasky.mail.web.operations import OPERATIONS
 from tests.actors import expire
 
 OUTBOX = "/admin/flasky_mail/outboxmessage/"
@@ -58,6 +59,7 @@ DOORS = {
     "store in a transaction": store_in_a_transaction,
     **{operation.name: lambda name=operation.name: operate(name, store(State.HELD)) for operation in OPERATIONS},
     "hold": lambda: operate("hold", store()),
+    "try_now": lambda: operate("try_now", store()),
     "claim": lambda: store() and OutboxMessage.objects.claim(1),
     "take over": take_over,
     "deliver": lambda: store() and deliver_due(),

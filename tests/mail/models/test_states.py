@@ -7,7 +7,7 @@ from accounts.notification import SENTENCES
 from flasky.mail.management.commands.requeue_mail import LEFT_OUT
 from flasky.mail.models import Action, OutboxMessage, State
 from flasky.mail.status.explanations import why
-from flasky.mail.web.actions import OPERATIONS
+from flasky.mail.web.operations import OPERATIONS
 from flasky.mail.web.search import TABS
 
 pytestmark = pytest.mark.django_db

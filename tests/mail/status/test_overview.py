@@ -58,13 +58,13 @@ def tried(*attempts):
 def notices():
     """Return the sentences above the strip."""
     html = render_to_string("flasky_mail/web/strip.html", {"overview": overview()})
-    return re.findall(r'<p class="overview-notice[^>]*>(.*?)</p>', html)
+    return re.findall(r"<p[^>]*>(.*?)</p>", html)
 
 
 def strip():
     """Return the text of the strip: one line for each of its boxes."""
     html = render_to_string("flasky_mail/web/strip.html", {"overview": overview()})
-    boxes = re.findall(r"<div[^>]*>(.*?)</div>", html, re.DOTALL)
+    boxes = re.findall(r"<div[^>]*>(.*?)</div>", html.partition("<dl")[2], re.DOTALL)
     return [" ".join(unescape(re.sub(r"<[^>]+>", "", box)).split()) for box in boxes]
 
 
@@ -333,7 +333,7 @@ def test_inline_delivery_needs_nobody(settings):
 def test_that_nobody_delivers_is_said_on_top():
     html = render_to_string("flasky_mail/web/strip.html", {"overview": overview()})
     assert overview().notice.startswith("Nobody delivers")
-    assert '<p class="overview-notice">Nobody delivers' in html
+    assert "<p>Nobody delivers" in html
 
 
 def test_when_all_is_well_nothing_is_said_on_top(process):
@@ -358,7 +358,7 @@ def test_hostile_reasons_and_names_are_only_text():
     silent(hostile, minutes=3)
     html = render_to_string("flasky_mail/web/strip.html", {"overview": overview()})
     assert "<script>" not in html
-    assert html.count("&lt;/dd&gt;&lt;script&gt;") == 2
+    assert html.count("&lt;/dd&gt;&lt;script&gt;") == 3  # the reason in the banner too
 
 
 # How long ago

@@ -10,7 +10,8 @@ from django.core.mail import EmailMessage
 from flasky.mail.conf import TRANSPORTS
 from flasky.mail.models import OutboxMessage, State
 from flasky.mail.web import actions
-from flasky.mail.web.actions import OPERATIONS, ActionRequest, last_action, perform, possible
+from flasky.mail.web.actions import ActionRequest, last_action, perform, possible
+from flasky.mail.web.operations import OPERATIONS
 from tests.actors import ACCEPTED, REFUSED, claim, end
 from tests.conftest import all_mail_goes_to
 
@@ -18,6 +19,7 @@ pytestmark = pytest.mark.django_db
 
 OPERATION = {operation.name: operation for operation in OPERATIONS}
 IN_EACH_STATE = {
+    "try_now": ["queued"],
     "requeue": ["failed", "held", "cancelled"],
     "send_again": ["queued", "sending", "sent", "failed", "held", "cancelled"],
     "hold": ["queued"],

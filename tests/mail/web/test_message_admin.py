@@ -76,7 +76,7 @@ def test_who_may_only_look_is_offered_no_action(viewer, message):
 @pytest.mark.parametrize(
     ("state", "offered"),
     [
-        (State.QUEUED, ["send_again", "hold", "cancel", "forward"]),
+        (State.QUEUED, ["try_now", "send_again", "hold", "cancel", "forward"]),
         (State.SENDING, ["send_again", "forward"]),
         (State.HELD, ["requeue", "send_again", "release", "cancel", "forward"]),
         (State.FAILED, ["requeue", "send_again", "forward"]),

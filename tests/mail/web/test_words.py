@@ -20,7 +20,7 @@ from flasky.mail.models import (
     RelayOutage,
     State,
 )
-from flasky.mail.web.actions import OPERATIONS
+from flasky.mail.web.operations import OPERATIONS
 from tests.pseudo import speak, untranslated
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.mail.web.plain_admin")]
@@ -38,7 +38,7 @@ VALUES = {
     r"[\w-]+\.(?:example|csv)\b|\bexample\.com\b": "hosts, files",
     r"\b(?:text|image)/\w+": "the kind of an attachment",
     r"\bmail/\w+(?:/\w+)?": "a kind of mail",
-    r"\[Flasky\] Fwd:": "what the subject of a mail begins with",
+    r"(?:\[Flasky\] )?Fwd:": "what the subject of a mail begins with",
     r"\b(?:usual|very-long|right-to-left|emoji|markup|quotes|missing)\b": "the name of a sample",
     r"\bAccounts\b": "an app of the project",
     r"\bmanage\.py \w+": "a command",

@@ -55,16 +55,25 @@
   // Put `next` in the place of `old`, whole or else item by item; return whether all of it is shown.
   function update(old, next) {
     keepState(old, next);
-    if (old.outerHTML === next.outerHTML && sameState(old, next)) return true;
+    if (isSame(old, next) && sameState(old, next)) return true;
     if (!isHeld(old) && swap(old, next)) return true;
     const items = [...old.children].filter((item) => item.dataset.key);
     let complete = items.length > 0;
     for (const item of items) {
       const other = [...next.children].find((child) => child.dataset.key === item.dataset.key);
       if (!other) complete = false;
-      else if (item.outerHTML !== other.outerHTML) complete = !isHeld(item) && swap(item, other.cloneNode(true)) && complete;
+      else if (!isSame(item, other)) complete = !isHeld(item) && swap(item, other.cloneNode(true)) && complete;
     }
     return complete && [...next.children].every((child) => items.some((item) => item.dataset.key === child.dataset.key));
+  }
+
+  // A time that says how long ago it was grows by itself: only that is written anew, and moves nothing.
+  function isSame(old, next) {
+    const [times, others] = [old, next].map((element) => [...element.querySelectorAll("time[title]")]);
+    const [before, after] = [old, next].map((element) => element.outerHTML.replace(/(<time [^>]*title=[^>]*>)[^<]*/g, "$1"));
+    if (before !== after) return false;
+    times.forEach((time, index) => (time.textContent = others[index].textContent));
+    return true;
   }
 
   // What a person has ticked or unfolded stays so; a form's token is as good as the next one.
