@@ -4,14 +4,13 @@ import argparse
 import re
 import tempfile
 import time
-from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
 
 from benchmarks import databases, relay
 from benchmarks.child import Child, Missing
 from benchmarks.figures.drain import WORKERS
-from benchmarks.profile import servers
+from benchmarks.profile import servers, steps
 
 SUBJECT = "benchmarks.profile.subject"
 
@@ -55,27 +54,27 @@ class Profile:
             MAIL_WORKERS=str(WORKERS),
             PROFILED=self.options.peer,
         )
-        self.show_limits()
+        self.limits = self.find_limits()
         for work in self.options.only.split(","):
             print(f"\n=== {self.options.peer}: {work}, {self.database.name}, {self.count:,} mails\n")
             self.show_statements(work)
             if self.options.peer == "flasky" or work == "store":  # cProfile sees one thread only
                 self.show_functions(work)
 
-    def show_limits(self):
-        """Print what no program here can be faster than."""
+    def find_limits(self):
+        """Return, in µs, what no program here can be faster than, and print it."""
         child = self.child()
-        found = child.ask("commits", count=500)["commits"]
+        limits = child.ask("commits", count=500)["commits"]
         child.stop()
-        limit = Child("benchmarks.peers.smtp_limit", self.scratch, self.environment)
-        limit.ask("store", count=5000)
-        answer = limit.ask("drain")
-        limit.stop()
-        print(f"\nLimits on this machine, {self.database.name}:")
-        for label, seconds in found.items():
-            print(f"  {1e6 * seconds:8.0f} µs  {label}, one after the other")
-        print(f"  {1e6 * answer['seconds'] / 5000:8.0f} µs  a mail over one connection, smtplib, bytes ready")
-        print(f"  {1e6 * answer['cpu_seconds'] / 5000:8.0f} µs  of this in the sending process", flush=True)
+        line = Child("benchmarks.peers.smtp_limit", self.scratch, self.environment)
+        line.ask("store", count=5000)
+        answer = line.ask("drain")
+        line.stop()
+        limits |= {steps.LINE: answer["seconds"] / 5000, "CPU of this": answer["cpu_seconds"] / 5000}
+        print(f"\nLimits on this machine, {self.database.name}, one after the other:")
+        for label, seconds in limits.items():
+            print(f"  {1e6 * seconds:8.0f} µs  {label}", flush=True)
+        return {label: 1e6 * seconds for label, seconds in limits.items()}
 
     def show_statements(self, work):
         """Work as in life: four threads deliver. Count what the process and the server see."""
@@ -123,8 +122,10 @@ class Profile:
         found = child.ask("functions", 600, work=work, count=self.count)["functions"]
         child.stop()
         print("cProfile, one thread, µs a mail, which cost more than without it:")
+        if self.options.peer == "flasky":
+            steps.show(work, found, self.limits)
         print("   itself")
-        for name, itself in by_package(found)[:15]:
+        for name, itself in steps.by_package(found)[:15]:
             print(f"  {itself:7.1f}  {name}")
         print("\n    calls   itself  with all it calls")
         own = [one for one in found if one[0].startswith(("flasky.", "accounts.", f"{self.options.peer}."))]
@@ -142,17 +143,6 @@ class Profile:
 
     def child(self):
         return Child(SUBJECT, self.scratch, self.environment)
-
-
-def by_package(functions):
-    """Return the µs a mail of each package, the longest first; each function that is written in C is one by itself."""
-    sums = Counter()
-    for name, _, itself, _ in functions:
-        module, colon, _ = name.partition(":")
-        parts = module.split(".")
-        depth = 3 if parts[0] in ("flasky", "django") else 1
-        sums[".".join(parts[:depth]) if colon else name] += itself
-    return sums.most_common()
 
 
 def statements(noted):

@@ -16,6 +16,7 @@ from pathlib import Path
 from django.db import connection, connections
 from django.db.backends.signals import connection_created
 
+from benchmarks.profile import steps
 from flasky.mail.delivery.engine import deliver_due
 from flasky.mail.transports import close_kept
 
@@ -185,8 +186,8 @@ def noted():
 def commits(count):
     """Return how long a commit of one small row takes, and one of a mail's bytes into a table with no index."""
     statements = {
-        "a commit of one small row": ("INSERT INTO profile_small VALUES (%s)", [1]),
-        "a commit of a mail's bytes": ("INSERT INTO profile_bytes VALUES (%s)", [b"x" * 2000]),
+        steps.SMALL: ("INSERT INTO profile_small VALUES (%s)", [1]),
+        steps.BYTES: ("INSERT INTO profile_bytes VALUES (%s)", [b"x" * 2000]),
     }
     binary = {"postgresql": "bytea", "mysql": "longblob", "sqlite": "blob"}[connection.vendor]
     seconds = {}

@@ -1,7 +1,7 @@
 """benchmarks.profile: how statements, functions and what libpq writes are summed up. test_costs.py runs all of it."""
 
 from benchmarks.profile import __main__ as profile
-from benchmarks.profile import subject
+from benchmarks.profile import steps, subject
 
 TRACE = (
     'time\tF\t16\tQuery\t "BEGIN"\ntime\tF\t9\tSync\ntime\tB\t10\tCommandComplete\ntime\tF\t5\tSync\ntime\tB\t5\tX\n'
@@ -22,10 +22,16 @@ def test_functions_are_summed_by_package_but_those_in_c():
         ["flasky.mail.models.message:1 wait", 1, 2.0, 2.0],
         ["method 'commit' of 'sqlite3.Connection' objects", 1, 6.0, 6.0],
     ]
-    assert profile.by_package(functions) == [
+    assert steps.by_package(functions) == [
         ("flasky.mail.models", 7.0),
         ("method 'commit' of 'sqlite3.Connection' objects", 6.0),
     ]
+
+
+def test_a_step_stands_beside_its_limit(capsys):
+    functions = [["flasky.mail.delivery.recording:67 record", 1, 5.0, 900.0]]
+    steps.show("drain", functions, {steps.SMALL: 250.0, steps.LINE: 100.0})
+    assert "record and commit                 900.0      250  a commit of one small row" in capsys.readouterr().out
 
 
 def test_a_round_trip_is_speaking_after_having_heard():
