@@ -5,6 +5,7 @@ import signal
 import sys
 import tempfile
 import time
+import traceback
 from pathlib import Path
 
 from benchmarks import comparison, databases, docs, report
@@ -80,6 +81,9 @@ def measured(options, chosen, scratch):
                     yield figure
             except Missing as reason:
                 print(f"\n{name}, {database.name}: not measured. {reason}")
+            except Exception:  # the figures of half an hour are not thrown away for one of them
+                print(f"\n{name}, {database.name}: failed, and is not measured.")
+                traceback.print_exc()
 
 
 def each(result):
