@@ -49,7 +49,7 @@ ALLOWED = {
     "mail.privacy": {"mail", "mail.db", "mail.wire"},
     "mail.runtime": set(),
     "mail.signals": set(),
-    "mail.status": {"mail.dispatchers"},
+    "mail.status": {"mail.dispatchers", "mail.transports"},
     "mail.storing": {"mail.db", "mail.wire"},
     "mail.tasks": {"mail.dispatchers"},
     "mail.styles": set(),
