@@ -19,6 +19,8 @@ BIDI_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u206
 # differ in nothing else would look the same.
 WITHOUT_MEANING = dict.fromkeys(map(ord, "\u00ad\u200b\u2060\ufeff"))
 NEVER_STORED = re.compile("[\0\ud800-\udfff]")  # the databases refuse to look for these
+# Line ends, other control characters, and what reorders the text around it: a name that no form has looked at.
+NEVER_IN_SUBJECTS = re.compile("[\0-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\u202a-\u202e\u2066-\u2069]")
 # Letters by category, blank to the eye: Hangul fillers and the empty Braille pattern.
 BLANK_LETTERS = frozenset("\u115f\u1160\u3164\uffa0\u2800")
 

@@ -8,16 +8,16 @@ from django.db.models.signals import post_save
 from django.dispatch import receiver
 from django.http import HttpRequest
 
+from accounts import welcome
 from accounts.models import User
 from accounts.sessions import begin, remove_expired
-from flasky.mail import send_email
 
 
 @receiver(post_save, sender=User, dispatch_uid="accounts.tell_administrators")
 def tell_administrators(sender: type[User], instance: User, created: bool, raw: bool = False, **signal: Any) -> None:
     """Tell the administrators about a new user; fixtures (raw) are not news."""
     if created and not raw and settings.FLASKY_ADMIN:
-        send_email(settings.FLASKY_ADMIN, "New User", "mail/new_user", cause=instance, user=instance)
+        welcome.tell_administrators(instance)
 
 
 @receiver(user_logged_in, dispatch_uid="accounts.begin_session")

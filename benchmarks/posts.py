@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from itertools import chain
 
 from benchmarks.browser import Browser, visit
+from benchmarks.child import Missing
 from benchmarks.figure import Figure, percentile
 
 
@@ -25,13 +26,20 @@ def by_turns(servers, rounds, seconds, crowd=QUIET, beside=()):
     All servers are up all the time, and every round visits each of them: what disturbs one, disturbs all.
     """
     browsers = {label: [Browser(server.port) for _ in range(crowd.clients)] for label, server in servers.items()}
-    for those in browsers.values():
-        visit(those, 1, crowd.per_second)  # warm: both processes have compiled their templates
+
+    def visited(label, seconds):
+        try:
+            return visit(browsers[label], seconds, crowd.per_second)
+        except AssertionError as error:
+            raise Missing(f"{label}, {crowd.name}: {error}. {servers[label].last_words()}") from error
+
+    for label in servers:
+        visited(label, 1)  # warm: both processes have compiled their templates
     samples = {label: [] for label in servers}
     for number in range(rounds):
-        for label, those in browsers.items():
+        for label in servers:
             if number < 2 or label not in beside:
-                samples[label].append(visit(those, seconds, crowd.per_second))
+                samples[label].append(visited(label, seconds))
     return samples
 
 

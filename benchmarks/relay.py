@@ -80,6 +80,9 @@ class OwnServer(Relay):
     def accepted(self):
         return self.child.ask("count")["accepted"]
 
+    def turns(self):
+        return self.child.ask("turns")["turns"]
+
     def accepted_at(self):
         """Return the monotonic time of each acceptance by Message-ID."""
         return self.child.ask("acceptances")["accepted_at"]

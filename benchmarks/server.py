@@ -37,7 +37,10 @@ class Server:
             except OSError:
                 time.sleep(0.1)
         self.stop()
-        raise Missing(f"gunicorn does not answer: {self.log.read_text('utf-8', 'replace')[-500:]}")
+        raise Missing(f"gunicorn does not answer: {self.last_words()}")
+
+    def last_words(self):
+        return self.log.read_text("utf-8", "replace")[-2000:]
 
     def workers(self):
         return psutil.Process(self.process.pid).children()

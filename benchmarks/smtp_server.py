@@ -15,6 +15,7 @@ MESSAGE_ID = re.compile(rb"^message-id:\s*(\S+)", re.IGNORECASE | re.MULTILINE)
 
 accepted_at = {}  # Message-ID → s on the monotonic clock, which all processes of a machine share
 accepted = 0
+spoken = 0  # times that a client has spoken after it had been answered
 
 
 def start(delay=0, certificate=None):
@@ -34,6 +35,10 @@ def count():
     return {"accepted": accepted}
 
 
+def turns():
+    return {"turns": spoken}
+
+
 def acceptances():
     return {"accepted_at": accepted_at}
 
@@ -46,6 +51,7 @@ class Session(asyncio.Protocol):
         self.in_content = self.is_waiting = False
         self.login_steps = []
         self.replies = []
+        self.has_answered = False
 
     def connection_made(self, transport):
         self.transport = transport
@@ -53,6 +59,9 @@ class Session(asyncio.Protocol):
         self.flush()
 
     def data_received(self, data):
+        global spoken
+        spoken += self.has_answered
+        self.has_answered = False
         self.received += data
         self.go_on()
 
@@ -167,6 +176,7 @@ class Session(asyncio.Protocol):
         """Answer commands that came together together, as servers with PIPELINING do."""
         if self.replies and not self.transport.is_closing():
             self.transport.write("".join(f"{line}\r\n" for line in self.replies).encode())
+            self.has_answered = True
         self.replies.clear()
 
 

@@ -149,6 +149,7 @@ MIDDLEWARE = [
     "flasky.site.middleware.readable_body",
     "flasky.site.middleware.named_field",
     "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -194,6 +195,8 @@ LANGUAGES = [  # English, and those that have a folder there
     (code, LANG_INFO[code]["name_local"])
     for code in ["en", *sorted(to_language(folder.name) for folder in LOCALE_PATHS[0].glob("*"))]
 ]
+LANGUAGE_COOKIE_AGE = 365 * 24 * 3600  # s
+LANGUAGE_COOKIE_SECURE, LANGUAGE_COOKIE_HTTPONLY, LANGUAGE_COOKIE_SAMESITE = HTTPS, True, "Lax"
 LANGUAGE_CODE = read("LANGUAGE_CODE", "en", one_of(*dict(LANGUAGES)))  # where nobody asks for another
 TIME_ZONE = read("TIME_ZONE", "UTC", time_zone)
 USE_TZ = True
@@ -279,6 +282,8 @@ else:
         "transport": {"BACKEND": "flasky.mail.transports.backends.by_our_settings"},
     }
 
+PASSWORD_RESET_TIMEOUT = 24 * 3600  # s for which the link in the mail is good
+
 ERROR_MAIL_INTERVAL = 3600  # s in which one mail tells of an error, however often it happens
 ERROR_MAIL_LIMIT = 20  # different errors in such a time that get a mail each
 
@@ -288,7 +293,7 @@ MAIL_ERASE_WITH = ["accounts.User"]  # models: the mails about one that is delet
 
 # With what /mailbox/templates/ and check_mail_templates fill a mail that shows more than a user: see
 # mail/previews/kinds.py.
-MAIL_SAMPLES: dict[str, str] = {}
+MAIL_SAMPLES = {"mail/new_user": "accounts.welcome.sample", "mail/password_reset": "accounts.resets.sample"}
 
 # ANYMAIL_MAILGUN_API_KEY=… in the environment is Anymail's setting MAILGUN_API_KEY, and so for every provider.
 # Those that are dictionaries are JSON, for example ANYMAIL_AMAZON_SES_CLIENT_PARAMS={"region_name": "eu-central-1"}.

@@ -4,6 +4,7 @@ from django.contrib import admin
 from django.templatetags.static import static
 from django.urls import include, path
 from django.views.generic import RedirectView
+from django.views.i18n import set_language
 
 from accounts.notification_view import notification
 
@@ -13,6 +14,7 @@ urlpatterns = [
     path("", include("accounts.urls")),
     path("admin/", admin.site.urls),
     path("mailbox/", include("flasky.mail.web.urls")),
+    path("language/", set_language, name="set_language"),
     path("notification/", notification, name="notification"),
     # Browsers ask for it beside whatever is no HTML of ours.
     path("favicon.ico", RedirectView.as_view(url=static("flasky/favicon.svg"))),

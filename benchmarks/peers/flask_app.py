@@ -1,22 +1,19 @@
 """Grinberg's Flasky as it was at 6a and 6b: the mail is sent in the request, or in a thread of its own.
 
-Its form, session, table and mail; the mail's texts are this project's templates, which Jinja reads but for one filter.
+Its form, session, table and mail; the mail's texts are what this project's templates come to, written for Jinja.
 """
 
 import os
 from datetime import datetime, timezone
-from pathlib import Path
 from threading import Thread
 
 from flask import Flask, redirect, render_template, render_template_string, session, url_for
 from flask_mail import Mail, Message
 from flask_sqlalchemy import SQLAlchemy
 from flask_wtf import FlaskForm
-from jinja2 import FunctionLoader
 from wtforms import StringField, SubmitField
 from wtforms.validators import DataRequired
 
-TEMPLATES = Path(__file__).resolve().parents[2] / "templates"
 IN_THREADS = os.environ.get("FLASKY_STEP") == "6b"
 PAGE = """<!doctype html><title>Flasky</title>
 <h1>Hello, {{ name or "Stranger" }}!</h1>
@@ -30,10 +27,6 @@ app.config.update(
     MAIL_SERVER=os.environ["MAIL_SERVER"],
     MAIL_PORT=int(os.environ["MAIL_PORT"]),
 )
-app.jinja_loader = FunctionLoader(
-    lambda name: (TEMPLATES / name).read_text("utf-8").replace('|date:"j F Y, H:i e"', "|date")
-)
-app.jinja_env.filters["date"] = lambda moment: f"{moment:%d %B %Y, %H:%M} UTC"
 mail = Mail(app)
 db = SQLAlchemy(app)
 
@@ -60,7 +53,7 @@ def index():
             db.session.add(user)
             db.session.commit()
             session["known"] = False
-            send_email(os.environ["FLASKY_ADMIN"], "New User", "mail/new_user", user=user)
+            send_email(os.environ["FLASKY_ADMIN"], "New User", "new_user", user=user)
         else:
             session["known"] = True
         session["name"] = form.name.data

@@ -6,6 +6,7 @@ import os
 import random
 import resource
 import time
+from collections import Counter
 from io import StringIO
 from pathlib import Path
 
@@ -16,7 +17,9 @@ from django.db.backends.signals import connection_created
 
 from benchmarks import mails, tables
 from flasky.mail import dispatchers, render_email, send_email
+from flasky.mail.delivery.engine import deliver_due
 from flasky.mail.models import OutboxMessage
+from flasky.mail.transports import close_kept
 
 
 def store(count, priorities=("normal",)):
@@ -60,10 +63,14 @@ def fill(sent=0, waiting=0, attachment=0):
         if attachment:
             email.attach("attachment.bin", os.urandom(attachment), "application/octet-stream")
         email.send()
-        original = OutboxMessage.objects.latest("pk")
-        tables.copy_row(original, waiting - 1, apart=0.001)
-        tables.copy_related(original)
+        copy_what_waits(waiting - 1)
     tables.settle()
+
+
+def copy_what_waits(count):
+    original = OutboxMessage.objects.latest("pk")
+    tables.copy_row(original, count, apart=0.001)
+    tables.copy_related(original)
 
 
 def drain_until_stopped():
@@ -106,7 +113,7 @@ def note_queries():
     """From now on note every query of every thread."""
 
     def note(execute, sql, params, many, context):
-        queries.append((time.monotonic(), sql, params))
+        queries.append((time.monotonic(), sql, params[0] if many else params))
         return execute(sql, params, many, context)
 
     def watch(connection, **signal):
@@ -132,9 +139,24 @@ def rest(seconds):
     return {"queries": len(noted), "sweeps": sweeps, "plans": plans({sql: params for _, sql, params in noted})}
 
 
+def deliver_some(count):
+    """Deliver so many of what waits, with one thread; return the plans of what was asked again and again."""
+    left = iter(range(count))
+    queries.clear()
+    deliver_due(stop=lambda: next(left, None) is None)
+    close_kept()
+    times = Counter(sql for _, sql, _ in queries)
+    repeated = {sql: params for _, sql, params in queries if times[sql] > 1 and sql.startswith(READING)}
+    return {"plans": plans(repeated)}
+
+
+READING = ("SELECT", "UPDATE", "DELETE")
+EXPLAIN = {"sqlite": "EXPLAIN QUERY PLAN", "postgresql": "EXPLAIN", "mysql": "EXPLAIN FORMAT=JSON"}
+
+
 def plans(distinct):
     """Return each query and how the database finds its rows."""
-    explain = "EXPLAIN QUERY PLAN" if connection.vendor == "sqlite" else "EXPLAIN"
+    explain = EXPLAIN[connection.vendor]
     found = []
     with connection.cursor() as cursor:
         for sql, params in distinct.items():

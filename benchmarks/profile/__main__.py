@@ -10,7 +10,7 @@ from pathlib import Path
 from benchmarks import databases, relay
 from benchmarks.child import Child, Missing
 from benchmarks.figures.drain import WORKERS
-from benchmarks.profile import servers
+from benchmarks.profile import servers, steps
 
 SUBJECT = "benchmarks.profile.subject"
 
@@ -36,6 +36,7 @@ def arguments():
     parser.add_argument("--database", default="", help="sqlite, postgres, mariadb or a URL; default: all that answer")
     parser.add_argument("--only", default="store,drain", help="store, drain or both, the default")
     parser.add_argument("--count", type=int, default=2000, help="mails of each part; default: 2000")
+    parser.add_argument("--peer", default="flasky", choices=("flasky", "post_office"), help="whom to look at")
     parser.add_argument("--functions", type=int, default=25, help="lines of each list of functions; default: 25")
     return parser.parse_args()
 
@@ -46,27 +47,34 @@ class Profile:
         self.count = options.count
 
     def run(self):
-        self.environment = databases.settings(self.database.new(), self.mail_server, MAIL_WORKERS=str(WORKERS))
-        self.show_limits()
+        self.environment = databases.settings(
+            self.database.new(),
+            self.mail_server,
+            peer=self.options.peer != "flasky",
+            MAIL_WORKERS=str(WORKERS),
+            PROFILED=self.options.peer,
+        )
+        self.limits = self.find_limits()
         for work in self.options.only.split(","):
-            print(f"\n=== {work}, {self.database.name}, {self.count:,} mails\n")
+            print(f"\n=== {self.options.peer}: {work}, {self.database.name}, {self.count:,} mails\n")
             self.show_statements(work)
-            self.show_functions(work)
+            if self.options.peer == "flasky" or work == "store":  # cProfile sees one thread only
+                self.show_functions(work)
 
-    def show_limits(self):
-        """Print what no program here can be faster than."""
+    def find_limits(self):
+        """Return, in µs, what no program here can be faster than, and print it."""
         child = self.child()
-        found = child.ask("commits", count=500)["commits"]
+        limits = child.ask("commits", count=500)["commits"]
         child.stop()
-        limit = Child("benchmarks.peers.smtp_limit", self.scratch, self.environment)
-        limit.ask("store", count=5000)
-        answer = limit.ask("drain")
-        limit.stop()
-        print(f"\nLimits on this machine, {self.database.name}:")
-        for label, seconds in found.items():
-            print(f"  {1e6 * seconds:8.0f} µs  {label}, one after the other")
-        print(f"  {1e6 * answer['seconds'] / 5000:8.0f} µs  a mail over one connection, smtplib, bytes ready")
-        print(f"  {1e6 * answer['cpu_seconds'] / 5000:8.0f} µs  of this in the sending process", flush=True)
+        line = Child("benchmarks.peers.smtp_limit", self.scratch, self.environment)
+        line.ask("store", count=5000)
+        answer = line.ask("drain")
+        line.stop()
+        limits |= {steps.LINE: answer["seconds"] / 5000, "CPU of this": answer["cpu_seconds"] / 5000}
+        print(f"\nLimits on this machine, {self.database.name}, one after the other:")
+        for label, seconds in limits.items():
+            print(f"  {1e6 * seconds:8.0f} µs  {label}", flush=True)
+        return {label: 1e6 * seconds for label, seconds in limits.items()}
 
     def show_statements(self, work):
         """Work as in life: four threads deliver. Count what the process and the server see."""
@@ -84,6 +92,7 @@ class Profile:
         if not totals:
             time.sleep(1)  # the server's processes report when they end
             totals, lines = server.counts()
+        server.close()
         wall, cpu = (1e6 * answer[name] / self.count for name in ("seconds", "cpu_seconds"))
         rate = self.count / answer["seconds"]
         print(f"{wall:.0f} µs a mail ({rate:,.0f} mails/s), {cpu:.0f} µs of CPU in the process")
@@ -113,8 +122,13 @@ class Profile:
         found = child.ask("functions", 600, work=work, count=self.count)["functions"]
         child.stop()
         print("cProfile, one thread, µs a mail, which cost more than without it:")
-        print("    calls   itself  with all it calls")
-        own = [one for one in found if one[0].startswith("flasky") or one[0].startswith("accounts")]
+        if self.options.peer == "flasky":
+            steps.show(work, found, self.limits)
+        print("   itself")
+        for name, itself in steps.by_package(found)[:15]:
+            print(f"  {itself:7.1f}  {name}")
+        print("\n    calls   itself  with all it calls")
+        own = [one for one in found if one[0].startswith(("flasky.", "accounts.", f"{self.options.peer}."))]
         for chosen, key in ((own, 3), (found, 2)):
             for name, calls, itself, together in sorted(chosen, key=lambda one: -one[key])[: self.options.functions]:
                 print(f"  {calls:7.2f} {itself:8.1f} {together:8.1f}  {name}")

@@ -27,6 +27,9 @@ class Log:
         grown = self._size() - self.before
         return [("WAL bytes", grown), ("pages written", grown // PAGE)], []
 
+    def close(self):
+        pass
+
     def _size(self):
         return self.path.stat().st_size if self.path.exists() else 0
 
@@ -36,12 +39,21 @@ class PostgresServer:
 
     def __init__(self, url):
         self.connection = psycopg.connect(url, autocommit=True)
-        self.has_records = self._has_extension("pg_walinspect")
+        self.has_records = self._has_extension("pg_walinspect") and self._keeps_its_log()
         self.has_statements = self._has_extension("pg_stat_statements") and self._preloaded("pg_stat_statements")
 
     def _has_extension(self, name):
         try:
             self.connection.execute(f"CREATE EXTENSION IF NOT EXISTS {name}")
+        except psycopg.Error:
+            return False
+        return True
+
+    def _keeps_its_log(self):
+        """Have the log kept until this session ends: a checkpoint would remove what has not been read yet."""
+        try:
+            slot = "SELECT pg_create_physical_replication_slot('flasky_' || pg_backend_pid(), true, true)"
+            self.connection.execute(slot)
         except psycopg.Error:
             return False
         return True
@@ -78,6 +90,9 @@ class PostgresServer:
         else:
             lines.append("pg_stat_statements is not in shared_preload_libraries: no server time of each statement.")
         return totals, lines
+
+    def close(self):
+        self.connection.close()
 
     def _transactions(self):
         return self.connection.execute(
@@ -177,6 +192,9 @@ class MariaDbServer:
         after = self._status()
         totals = [(self.NAMES[name], after[name] - self.before[name]) for name in self.NAMES if name in after]
         return totals, ["Others' work on this server is counted as well."]
+
+    def close(self):
+        self.connection.close()
 
     def _status(self):
         with self.connection.cursor() as cursor:

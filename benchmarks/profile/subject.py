@@ -1,34 +1,52 @@
 """What a profiled process does: it stores, or drains, and notes where its time and its statements go."""
 
 import cProfile
+import itertools
 import os
 import pstats
+import random
 import re
 import sys
 import sysconfig
 import threading
 import time
 from collections import defaultdict
+from importlib import import_module
 from pathlib import Path
 
+from django.core.mail import EmailMultiAlternatives
 from django.db import connection, connections
 from django.db.backends.signals import connection_created
 
-from benchmarks.peers.flasky import clear, fill, settle, store
-from benchmarks.peers.flasky import drain as drain_with_all_threads
+from benchmarks import mails
+from benchmarks.profile import steps
 from flasky.mail.delivery.engine import deliver_due
 from flasky.mail.transports import close_kept
 
-__all__ = ["clear", "fill", "settle"]  # orders of the parent's, besides those below
+NAME = os.environ.get("PROFILED", "flasky")
+peer = import_module(f"benchmarks.peers.{NAME}")
+# Orders of the parent's, besides those below
+clear, fill, settle, store, drain = peer.clear, peer.fill, peer.settle, peer.store, peer.drain
 
 ROOT = Path(__file__).resolve().parents[2]
 STANDARD = sysconfig.get_path("stdlib")
-OWN = ("flasky", "accounts")  # packages whose functions are looked for as the cause of a statement
-BELOW = ("flasky/mail/db/", "flasky/databases/", "flasky/mail/models/one_database")  # they only pass statements on
+OWN = ("flasky.", "accounts.", f"{NAME}.")  # packages whose functions are looked for as the cause of a statement
+BELOW = ("flasky.mail.db.", "flasky.databases.", "flasky.mail.models.one_database")  # they only pass statements on
 
 
-def drain():
-    drain_with_all_threads()
+def store_fixed(count):
+    """Store mails whose size no change of a template changes."""
+    words = random.Random(17)
+    html = " ".join(f"{words.randrange(10**6)} fixed" for _ in range(250))
+    for _ in range(count):
+        email = EmailMultiAlternatives("A mail of fixed size", "Of fixed size, too.", None, [mails.TO])
+        email.attach_alternative(f"<p>{html}</p>", "text/html")
+        email.send()
+
+
+def fill_fixed(waiting):
+    store_fixed(1)
+    peer.copy_what_waits(waiting - 1)
 
 
 def drain_with_one_thread():
@@ -54,10 +72,14 @@ def functions(work, count):
 def place(path, line, name):
     if path == "~":
         return re.sub(" at 0x[0-9a-f]+", "", name.strip("<>"))
-    module = path.rpartition(f"site-packages{os.sep}")[2].removesuffix(".py")
+    return f"{module(path)}:{line} {name}"
+
+
+def module(path):
+    path = path.rpartition(f"site-packages{os.sep}")[2].removesuffix(".py")
     for folder in (ROOT, STANDARD):
-        module = module.removeprefix(f"{folder}{os.sep}")
-    return f"{module.replace(os.sep, '.')}:{line} {name}"
+        path = path.removeprefix(f"{folder}{os.sep}")
+    return path.replace(os.sep, ".")
 
 
 class Notes:
@@ -69,6 +91,7 @@ class Notes:
         self.waited = defaultdict(lambda: [0, 0.0, 0.0])
         self.here = threading.local()
         self.lock = threading.Lock()
+        self.traces, self.traced = "", {}
 
     def watch(self):
         connection_created.connect(self._watch_connection, weak=False)
@@ -80,6 +103,22 @@ class Notes:
             connection.execute_wrappers.append(self._note)
         if connection.vendor == "sqlite":  # so that the log's growth is all that was written
             connection.connection.execute("PRAGMA wal_autocheckpoint=0")
+        elif self.traces and connection.vendor == "postgresql":
+            self._trace(connection.connection.pgconn)
+
+    def _trace(self, server):
+        """A pool lends the same connection again and again."""
+        with self.lock:
+            if server.pgconn_ptr not in self.traced:
+                path = Path(self.traces) / str(len(self.traced))
+                self.traced[server.pgconn_ptr] = server, path
+                server.trace(os.open(path, os.O_CREAT | os.O_WRONLY))
+
+    def round_trips(self):
+        """Return how often this process spoke to PostgreSQL after it had heard an answer."""
+        for server, _ in self.traced.values():
+            server.untrace()
+        return sum(turns(path.read_text("utf-8", "replace")) for _, path in self.traced.values())
 
     def _note(self, execute, sql, params, many, context):
         started = time.perf_counter()
@@ -122,13 +161,19 @@ class Notes:
                 note[2] = max(note[2], seconds)
 
 
+def turns(trace):
+    """Count the changes to F, for "front end", in what libpq writes: time, direction, length, message."""
+    directions = [line.split("\t")[1] for line in trace.splitlines() if line.count("\t") > 1]
+    return sum(one == "F" != before for before, one in itertools.pairwise(["", *directions]))
+
+
 def caller():
     """Return the innermost function of ours that is not there to pass statements on."""
     frame = sys._getframe(1)
     while frame:
-        path = frame.f_code.co_filename.removeprefix(f"{ROOT}{os.sep}")
-        if path.startswith(OWN) and not path.startswith(BELOW):
-            return f"{path.removesuffix('.py').replace(os.sep, '.')} {frame.f_code.co_name}"
+        place = module(frame.f_code.co_filename)
+        if place.startswith(OWN) and not place.startswith(BELOW):
+            return f"{place} {frame.f_code.co_name}"
         frame = frame.f_back
     return "elsewhere"
 
@@ -140,13 +185,25 @@ def shortened(sql):
 notes = Notes()
 
 
-def watch():
+def watch(traces=""):
+    """Note statements from now on; write what is said to PostgreSQL into files of the folder, if there is one."""
+    notes.traces = traces
     notes.watch()
     connection.close()
 
 
+def claim_as_if_quick():
+    """Claim as much at once as on a quiet machine, so that what is counted does not depend on load."""
+    delivery = [module for name, module in sys.modules.items() if name.startswith("flasky.mail.delivery.")]
+    places = [module for module in delivery if hasattr(module, "CLAIM_SECONDS")]
+    assert places
+    for module in places:
+        module.CLAIM_SECONDS = 3600
+
+
 def noted():
     return {
+        "round_trips": notes.round_trips(),
         "statements": [[*key, *value] for key, value in notes.statements.items()],
         "held": [[key, *value] for key, value in notes.held.items()],
         "waited": [[key, *value] for key, value in notes.waited.items()],
@@ -156,8 +213,8 @@ def noted():
 def commits(count):
     """Return how long a commit of one small row takes, and one of a mail's bytes into a table with no index."""
     statements = {
-        "a commit of one small row": ("INSERT INTO profile_small VALUES (%s)", [1]),
-        "a commit of a mail's bytes": ("INSERT INTO profile_bytes VALUES (%s)", [b"x" * 2000]),
+        steps.SMALL: ("INSERT INTO profile_small VALUES (%s)", [1]),
+        steps.BYTES: ("INSERT INTO profile_bytes VALUES (%s)", [b"x" * 2000]),
     }
     binary = {"postgresql": "bytea", "mysql": "longblob", "sqlite": "blob"}[connection.vendor]
     seconds = {}

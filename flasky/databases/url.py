@@ -51,6 +51,7 @@ def database(url):
                 f"that of a database whose driver is installed. {why_not} Run: pip install {package}, or with the "
                 f"versions that are tested: pip install {file}"
             )
+    description["ENGINE"] = description["ENGINE"].replace("django.db.backends", "flasky.databases")
     options = description.setdefault("OPTIONS", {})
     if description["ENGINE"].endswith("sqlite3"):
         if description["NAME"] != ":memory:":
@@ -60,7 +61,6 @@ def database(url):
         # A transaction that reads before it writes cannot wait for the lock; IMMEDIATE takes it at the start.
         options.update(transaction_mode="IMMEDIATE", timeout=20, init_command="PRAGMA journal_mode=WAL")  # timeout: s
     else:
-        description["ENGINE"] = description["ENGINE"].replace("django.db.backends", "flasky.databases")
         options.setdefault("connect_timeout", 5)  # s
         if description["ENGINE"].endswith("mysql"):
             # Leases are reckoned by the server's clock; its local time jumps twice a year.

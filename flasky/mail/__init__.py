@@ -9,17 +9,19 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from django.apps import apps as installed  # `apps` is a module of this package
+from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.mail import EmailMultiAlternatives
 from django.template import Context, Engine
 from django.template.backends.django import get_installed_libraries
+from django.utils import translation
 
 from flasky.mail.conf import conf
 
 if TYPE_CHECKING:
     from django.db.models import Model
 
-__all__ = ["OutboxFull", "cause_of", "ensure_room", "outcome_of", "render_email", "send_email"]
+__all__ = ["OutboxFull", "cause_of", "ensure_room", "outcome_of", "render_email", "send_email", "stored_since"]
 
 
 class OutboxFull(Exception):
@@ -40,16 +42,19 @@ def send_email(
     cause: "Model | None" = None,
     priority: str = "normal",
     send_at: datetime | None = None,
+    language: str = "",
     **context: Any,
 ) -> EmailMultiAlternatives:
     """Send `template`.txt and `template`.html, rendered with `context`, to one address or several; return the email.
 
     The subject gets the configured prefix. The outbox links the mail to its `cause`, the object that it is about, and
     back. `priority` is urgent, normal or bulk: the more urgent overtakes the others that wait. Nobody delivers it
-    before `send_at`, which has a time zone. Sent through the outbox, the email's `outbox_message` is the stored row.
+    before `send_at`, which has a time zone. It speaks `language`, else LANGUAGE_CODE, whatever the page speaks that
+    sends it. Sent through the outbox, the email's `outbox_message` is the stored row.
     Raise TemplateDoesNotExist for a missing template, ValueError for what no mail can have.
     """
-    email = render_email(to, subject, template, **context)
+    with translation.override(language or settings.LANGUAGE_CODE):
+        email = render_email(to, subject, template, **context)
     email.cause = cause_of(cause)  # type: ignore[attr-defined]
     email.priority = priority  # type: ignore[attr-defined]
     if send_at is not None:
@@ -94,6 +99,11 @@ def outcome_of(cause: str) -> "tuple[int, str] | None":
         return None
     messages = installed.get_model("flasky_mail", "OutboxMessage").objects  # no import: the apps may not be ready yet
     return messages.filter(cause=cause).order_by("-created_at", "-pk").values_list("pk", "state").first()
+
+
+def stored_since(kind: str, moment: datetime, most: int) -> int:
+    """Return how many mails of this kind were stored since; an index has them, and no more than `most` are counted."""
+    return int(installed.get_model("flasky_mail", "OutboxMessage").objects.count_since(kind, moment, most))
 
 
 def ensure_room() -> None:

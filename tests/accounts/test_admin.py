@@ -83,7 +83,7 @@ def test_a_user_added_by_hand_is_told_to_the_administrators_once(boss, name):
     user = User.objects.get(username=name)
     assert response["Location"] == f"{USERS}{user.pk}/change/"
     assert user.check_password(PASSWORD)
-    assert OutboxMessage.objects.get().subject == "[Flasky] New User"
+    assert OutboxMessage.objects.get().subject.startswith("[Flasky] New User: ")
 
 
 def test_a_user_may_be_added_without_a_password(boss):

@@ -47,6 +47,11 @@ LINKIFIERS = [
 NAMES = ["Ann", "O'Brien", "J. R. R. Tolkien", "Anna-Lena", "王", "محمد", "Ann & Bob", "Dr. No"]
 
 
+@pytest.fixture(autouse=True)
+def no_link_is_ours(settings):
+    settings.ALLOWED_HOSTS = []
+
+
 def bodies(name):
     """Return what is read of the mail, as text and as HTML."""
     email = render_email("boss@example.com", "New User", "mail/new_user", user=User(username=name))

@@ -44,7 +44,7 @@ def assert_tells_of(mail, name, html_name=None):
     message = mail.message
     assert mail.sender == "flasky@example.com"
     assert mail.recipients == ["admin@example.com"]
-    assert message["Subject"] == "[Flasky] New User"
+    assert message["Subject"].startswith("[Flasky] New User: ")
     assert message["From"] == "Flasky Admin <flasky@example.com>"
     assert message["To"] == "admin@example.com"
     assert message["Auto-Submitted"] == "auto-generated"

@@ -8,6 +8,8 @@ from functools import partial
 
 from django.db import connections
 
+from flasky.mail.runtime.background import work_in_background
+
 TOGETHER = 5  # s that the threads wait for each other at the end
 
 
@@ -23,6 +25,7 @@ class Pool:
         self._begun: list[threading.Thread] = []
 
     def _note_thread(self) -> None:
+        work_in_background()
         self._begun.append(threading.current_thread())
 
     def do(self) -> None:

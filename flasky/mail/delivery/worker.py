@@ -19,6 +19,7 @@ from flasky.mail.delivery.progress import Progress
 from flasky.mail.delivery.pruning import DailyPruning
 from flasky.mail.limits.releasing import release_what_fits
 from flasky.mail.models import OutboxMessage, Process, RelayOutage, State
+from flasky.mail.runtime.background import work_in_background
 from flasky.mail.runtime.identity import this_process
 from flasky.mail.signals import swept
 from flasky.mail.transports import TransportUnavailable, abort_lent, close_kept, relay_name
@@ -85,6 +86,7 @@ class Worker:
         close_kept()
 
     def _run(self) -> None:
+        work_in_background()
         while not self._stopping.is_set():
             self._awake.clear()
             try:

@@ -19,11 +19,24 @@ Ended = tuple[str, str, int, int]  # label, full label, sent, failed
 
 def ended_per_hour(now: datetime) -> list[Ended]:
     """Return what was sent and failed in each of the last 24 hours, the oldest first."""
-    this_hour = now.replace(minute=0, second=0, microsecond=0)
-    # By the clock of the hourly counts: local hours are skipped and repeated twice a year, and may begin at half past.
-    hours = [this_hour - timedelta(hours=hours) for hours in range(HOURS - 1, -1, -1)]
+    hours = last_hours(now)
     ended = _ended_since(hours[0])
     return [(*_labels(hour), *ended.get(hour, (0, 0))) for hour in hours]
+
+
+def last_hours(now: datetime) -> list[datetime]:
+    """Return when each of the last 24 hours began, the oldest first.
+
+    By the clock of the hourly counts: local hours are skipped and repeated twice a year, and may begin at half past.
+    """
+    this_hour = now.replace(minute=0, second=0, microsecond=0)
+    return [this_hour - timedelta(hours=hours) for hours in range(HOURS - 1, -1, -1)]
+
+
+def last_days(now: datetime) -> list[date]:
+    """Return the last 30 days of the current time zone, the oldest first."""
+    today = timezone.localtime(now).date()
+    return [today - timedelta(days=days) for days in range(DAYS - 1, -1, -1)]
 
 
 def _labels(hour: datetime) -> tuple[str, str]:
@@ -34,8 +47,7 @@ def _labels(hour: datetime) -> tuple[str, str]:
 
 def ended_per_day(now: datetime) -> list[Ended]:
     """Return what was sent and failed on each of the last 30 days of the current time zone, the oldest first."""
-    today = timezone.localtime(now).date()
-    days = [today - timedelta(days=days) for days in range(DAYS - 1, -1, -1)]
+    days = last_days(now)
     sent, failed = Counter[date](), Counter[date]()
     for hour, ended in _ended_since(timezone.make_aware(datetime.combine(days[0], time.min))).items():
         day = timezone.localtime(hour).date()

@@ -8,7 +8,7 @@ from flasky.mail.conf import conf
 from flasky.mail.models import OutboxMessage
 from flasky.mail.storing.origin import origin
 from flasky.mail.wire.compose import with_fixed_identity
-from flasky.mail.wire.given import without_identity
+from flasky.mail.wire.given import without_identity, without_recipients
 
 OF_THE_ORIGINAL = (  # what a copy does not take over: which row it is, when it is its turn, and what became of it
     "id",
@@ -28,6 +28,7 @@ OF_THE_ORIGINAL = (  # what a copy does not take over: which row it is, when it 
     "possible_duplicate",
 )
 
+ADDRESSED = re.compile(rb"^(?:To|Cc|Bcc):[^\r\n]*\r\n(?:[ \t][^\r\n]*\r\n)*", re.IGNORECASE | re.MULTILINE)
 END_OF_HEADER = b"\r\n\r\n"
 IDENTITY = re.compile(rb"^(?:Message-ID|Date):[^\r\n]*\r\n(?:[ \t][^\r\n]*\r\n)*", re.IGNORECASE | re.MULTILINE)
 
@@ -49,6 +50,21 @@ def new_message_from(original: OutboxMessage) -> OutboxMessage:
         "as_given": without_identity(original.as_given),
     }
     return OutboxMessage(**{name: getattr(original, name) for name in names} | changed | origin())
+
+
+def new_message_to(address: str, original: OutboxMessage) -> OutboxMessage:
+    """Return a message, not stored yet, with the same content for this recipient alone."""
+    message = new_message_from(original)
+    message.recipients = [address]
+    message.as_given = without_recipients(message.as_given)
+    message.content = with_recipient(bytes(message.content), address)
+    return message
+
+
+def with_recipient(content: bytes, address: str) -> bytes:
+    """Return the wire form with this address in To, which comes first, and no other recipient."""
+    header, end, body = content.partition(END_OF_HEADER)
+    return b"To: %b\r\n%b%b%b" % (address.encode("ascii"), ADDRESSED.sub(b"", header + b"\r\n"), end[2:], body)
 
 
 def with_identity(content: bytes, message_id: str, date: str) -> bytes:

@@ -27,6 +27,7 @@ class ActionRequest(NamedTuple):
     actor: str
     address: str  # where forwarded mail goes
     since: int  # the last action of anybody, when the question was put; no clock, for the hosts' clocks may differ
+    corrected: str = ""  # where a mail goes whose recipient was wrong
 
 
 class Words(NamedTuple):

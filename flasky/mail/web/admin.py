@@ -18,6 +18,7 @@ from flasky.mail.web.downloads import attachment_response, eml_response
 from flasky.mail.web.listing import charts_context, list_context, try_now_context
 from flasky.mail.web.message import message_context
 from flasky.mail.web.opening import note_opening, opened
+from flasky.mail.web.operations import HELPS
 from flasky.mail.web.permissions import may_open, may_view
 from flasky.mail.web.preview import html_response
 
@@ -52,6 +53,8 @@ class MessagePages(ActionPages):
             "title": message.subject or _("(no subject)"),
             **page,
             "actions": self.operations(request, message),
+            "helps": HELPS.get(message.state),
+            "wrong_address": self.corrected_address(request, message),
             "act_url": self.url("act"),
             "next": request.get_full_path(),
             **(extra_context or {}),

@@ -31,6 +31,7 @@ class Bar:
     full_label: str
     sent: str
     failed: str
+    time: str  # its period, as the list takes it
 
 
 @dataclass(frozen=True)
@@ -47,8 +48,11 @@ class BarChart:
     summary: str
 
 
-def bars(periods: Sequence[Ended]) -> BarChart | None:
-    """Return the chart of these periods, the oldest first; None if nothing was sent and nothing failed."""
+def bars(periods: Sequence[Ended], times: Sequence[str] = ()) -> BarChart | None:
+    """Return the chart of these periods, the oldest first; None if nothing was sent and nothing failed.
+
+    The times are the periods as the list takes them, so that each bar leads to its rows.
+    """
     busiest = max(periods, key=lambda period: period[2] + period[3], default=("", "", 0, 0))
     full_label, sent, failed = busiest[1:]
     if not sent + failed:
@@ -57,7 +61,7 @@ def bars(periods: Sequence[Ended]) -> BarChart | None:
     all_sent = number(sum(period[2] for period in periods))
     all_failed = number(sum(period[3] for period in periods))
     return BarChart(
-        bars=[_bar(index, periods, maximum) for index in range(len(periods))],
+        bars=[_bar(index, periods, maximum, times[index] if times else "") for index in range(len(periods))],
         slot=round(100 / len(periods), 3),
         grid=_grid(maximum),
         sent=all_sent,
@@ -82,7 +86,7 @@ def axis_maximum(tallest: int) -> int:
     return next(digit * power for digit in (1, 2, 5, 10) if digit * power >= tallest)
 
 
-def _bar(index: int, periods: Sequence[Ended], maximum: int) -> Bar:
+def _bar(index: int, periods: Sequence[Ended], maximum: int, time: str) -> Bar:
     label, full_label, sent, failed = periods[index]
     labelled = ceil(len(periods) / MAX_LABELS)  # one label in so many
     sent_height, failed_height = _height(sent, maximum), _height(failed, maximum)
@@ -96,6 +100,7 @@ def _bar(index: int, periods: Sequence[Ended], maximum: int) -> Bar:
         full_label=full_label,
         sent=number(sent),
         failed=number(failed),
+        time=time,
     )
 
 
@@ -147,6 +152,7 @@ class Row:
     name: str
     total: str
     cells: list[Cell]
+    domain: str = ""  # as it is on the wire; nothing for a sum of several
 
 
 @dataclass(frozen=True)
@@ -173,16 +179,16 @@ def heat(waiting: Iterable[tuple[list[str], datetime]], now: datetime) -> HeatTa
     if not counts:
         return None
     by_size = sorted(counts, key=lambda domain: (-counts[domain].total(), domain))
-    named = [(_("Total"), _sum(counts.values()))]
-    named += [(readable(domain), counts[domain]) for domain in by_size[:MAX_DOMAINS]]
+    named = [(_("Total"), "", _sum(counts.values()))]
+    named += [(readable(domain), domain, counts[domain]) for domain in by_size[:MAX_DOMAINS]]
     if others := by_size[MAX_DOMAINS:]:
-        named.append((_("others"), _sum(counts[domain] for domain in others)))
+        named.append((_("others"), "", _sum(counts[domain] for domain in others)))
     columns = _columns()
     return HeatTable(
         columns=columns,
-        rows=[_row(index, name, ages, columns) for index, (name, ages) in enumerate(named)],
+        rows=[_row(index, name, domain, ages, columns) for index, (name, domain, ages) in enumerate(named)],
         summary=_("%(all)s waiting, %(most)s of them for %(domain)s.")
-        % {"all": number(named[0][1].total()), "most": number(named[1][1].total()), "domain": named[1][0]},
+        % {"all": number(named[0][2].total()), "most": number(named[1][2].total()), "domain": named[1][0]},
     )
 
 
@@ -222,10 +228,11 @@ def _columns() -> list[Column]:
     ]
 
 
-def _row(index: int, name: str, ages: Counter[int], columns: list[Column]) -> Row:
+def _row(index: int, name: str, domain: str, ages: Counter[int], columns: list[Column]) -> Row:
     return Row(
         y=HeatTable.header + HeatTable.row_height * index,
         name=name,
         total=number(ages.total()),
         cells=[Cell(column, number(ages[age]), bisect_right(LEVELS, ages[age])) for age, column in enumerate(columns)],
+        domain=domain,
     )

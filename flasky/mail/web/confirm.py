@@ -4,7 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 from django.contrib import admin, messages
-from django.core.exceptions import BadRequest, PermissionDenied
+from django.core.exceptions import BadRequest, PermissionDenied, ValidationError
+from django.core.validators import validate_email
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import URLPattern, path
@@ -25,7 +26,7 @@ from flasky.mail.web.actions import (
     possible,
 )
 from flasky.mail.web.links import Url, admin_pages, way_to_list
-from flasky.mail.web.operations import OPERATIONS
+from flasky.mail.web.operations import CORRECT, OPERATIONS, wrong_address
 from flasky.mail.web.permissions import may_act, may_open
 from flasky.mail.web.search import Listing
 
@@ -47,6 +48,11 @@ class ActionPages(admin.ModelAdmin):
             return []
         offered = [operation for operation in OPERATIONS if may_open(request) or not operation.eligible.shows_it]
         return [operation for operation in offered if message is None or operation.eligible.includes(message)]
+
+    def corrected_address(self, request: HttpRequest, message: OutboxMessage) -> str:
+        """Return the address that the viewer may correct; nothing if that would not help, or they may not."""
+        may_correct = may_act(request) and may_open(request) and CORRECT.eligible.includes(message)
+        return wrong_address(message) if may_correct else ""
 
     def get_urls(self) -> list[Any]:
         return [self.page("act/", self.act_view, "act"), *super().get_urls()]
@@ -98,6 +104,7 @@ class ActionPages(admin.ModelAdmin):
             "title": operation.words.label,
             "operation": operation,
             "address": asked.address if operation.mails_actor else "",
+            "corrected": asked.corrected,
             "count": count,
             "question": operation.words.ask(count),
             "most": number(operation.limit) if count > operation.limit else "",
@@ -142,7 +149,7 @@ class ActionPages(admin.ModelAdmin):
 
 def _operation(request: HttpRequest) -> Operation:
     name = request.POST.get("action", "")
-    for operation in OPERATIONS:
+    for operation in (*OPERATIONS, CORRECT):
         if operation.name == name:
             return operation
     names = ", ".join(operation.name for operation in OPERATIONS)
@@ -153,7 +160,8 @@ def _action_request(request: HttpRequest) -> ActionRequest:
     user: Any = request.user
     since = request.POST.get("last_action", "")
     address = getattr(user, user.get_email_field_name(), "") or ""
-    return ActionRequest(user.get_username(), address, _number(since) if since else last_action())
+    corrected = request.POST.get("corrected", "").strip()
+    return ActionRequest(user.get_username(), address, _number(since) if since else last_action(), corrected)
 
 
 def _number(text: str) -> int:
@@ -169,9 +177,21 @@ def _problem(request: HttpRequest, operation: Operation, asked: ActionRequest) -
             "Your user has no mail address, so nothing was forwarded. "
             "Whoever may change users can enter one on your user’s page."
         )
+    if operation is CORRECT and not _is_address(asked.corrected):
+        return _("“%(address)s” is not a mail address, so nothing was sent. Write it as name@example.com.") % {
+            "address": asked.corrected[:60]
+        }
     if request.POST.get("scope") != "all" and not request.POST.get("message"):
         return _("No message is ticked: tick some, or choose all that match.")
     return ""
+
+
+def _is_address(text: str) -> bool:
+    try:
+        validate_email(text)
+    except ValidationError:
+        return False
+    return text.isascii()
 
 
 def _report(request: HttpRequest, operation: Operation, result: OperationResult) -> None:

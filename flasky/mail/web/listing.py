@@ -7,12 +7,14 @@ from urllib.parse import urlencode
 from django.conf import settings
 from django.contrib.admin import AdminSite
 from django.http import HttpRequest
+from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 
 from flasky.mail.models import State
 from flasky.mail.status.overview import overview
-from flasky.mail.status.series import MOST_WAITING, ended_per_day, ended_per_hour, waiting
+from flasky.mail.status.series import MOST_WAITING, ended_per_day, ended_per_hour, last_days, last_hours, waiting
+from flasky.mail.status.waits import waited
 from flasky.mail.status.written import number
 from flasky.mail.web.about import Objects
 from flasky.mail.web.actions import Operation
@@ -132,12 +134,27 @@ def charts_context(request: HttpRequest, url: Url) -> dict[str, Any]:
     now, queued = context["overview"].now, waiting()
     return {
         **context,
-        "per_hour": bars(ended_per_hour(now)),
-        "per_day": bars(ended_per_day(now)),
+        "per_hour": bars(ended_per_hour(now), [f"{timezone.localtime(hour):%Y-%m-%dT%H}" for hour in last_hours(now)]),
+        "per_day": bars(ended_per_day(now), [f"{day:%Y-%m-%d}" for day in last_days(now)]),
+        "waited": _waited(),
         "waiting": heat(queued, now),
         "waiting_title": _waiting_title(len(queued)),
         "time_zone": settings.TIME_ZONE,
     }
+
+
+def _waited() -> str:
+    """Return how long the newest messages took until they were accepted; nothing if none was."""
+    found = waited()
+    if found is None:
+        return ""
+    return ngettext(
+        "From stored (or due) to accepted: %(median)s s in the middle, %(p95)s s for the slowest of 20; of the newest "
+        "%(number)s message.",
+        "From stored (or due) to accepted: half within %(median)s s, 95%% within %(p95)s s; of the newest %(number)s "
+        "messages.",
+        found.messages,
+    ) % {"median": number(found.median, 1), "p95": number(found.p95, 1), "number": number(found.messages)}
 
 
 def _waiting_title(count: int) -> str:

@@ -9,13 +9,15 @@ from django.utils.translation import gettext_lazy
 
 from flasky.mail.models import OutboxMessage, ProviderStatus
 from flasky.mail.status.explanations import about, why
+from flasky.mail.web.about import Objects
 from flasky.mail.web.cause import Cause
 from flasky.mail.web.links import Url
+from flasky.mail.web.neighbours import neighbours_context
 from flasky.mail.web.opening import why_closed
 from flasky.mail.web.preview import frame_context
 from flasky.mail.web.recipients import ROLES, Address, addresses
 from flasky.mail.web.refresh import refresh_seconds
-from flasky.mail.web.timeline import history, origin_of
+from flasky.mail.web.timeline import Entry, history
 from flasky.mail.wire.mime import MOST_SHOWN, Parts
 
 LABELS = {
@@ -24,8 +26,8 @@ LABELS = {
     "headers": gettext_lazy("Headers"),
     "source": gettext_lazy("Source"),
     "attachments": gettext_lazy("Attachments"),
-    "history": gettext_lazy("History"),
 }
+HISTORY = "history"  # which stands beside each tab; alone, it opens nothing
 ADDRESSES_SHOWN = 10  # the others unfold
 
 
@@ -36,15 +38,14 @@ def message_context(
     parts = Parts(message.content if is_open else b"")
     tabs = tabs_of(parts)
     tab = request.GET.get("tab", "")
-    if tab not in tabs:
-        tab = next(iter(tabs))
+    if tab not in tabs and tab != HISTORY:
+        tab = next(iter(tabs), HISTORY)
     return {
         "message": message,
         "why": why(message),
         "notices": [*about(message), *why_closed(message, may_open)],
-        "shows_content": tab != "history",
+        "shows_content": tab != HISTORY,
         "addresses": shown_addresses(message, parts),
-        "origin": origin_of(message),
         "cause": Cause.of(message, request, site),
         "list_url": url("list"),
         "eml_url": "" if not parts.content else url("eml", message.pk),
@@ -52,15 +53,17 @@ def message_context(
         "refresh": refresh_seconds(request),
         "tabs": tabs,
         "tab": tab,
-        "panel": f"flasky_mail/web/message/{tab}.html",
-        **getattr(Panels(request, message, parts, url), tab)(),
+        "panel": "" if tab == HISTORY else f"flasky_mail/web/message/{tab}.html",
+        **({} if tab == HISTORY else getattr(Panels(request, message, parts, url), tab)()),
+        **neighbours_context(request, message, url, Objects(request, site)),
+        "history": shown_history(message, url),
     }
 
 
 def tabs_of(parts: Parts) -> dict[str, str]:
     """Return the label of each tab that has something to show, by its name in the query; the first is the default."""
     if not parts.content:
-        return {"history": str(LABELS["history"])}
+        return {}
     tabs = {name: str(label) for name, label in LABELS.items()}
     if not parts.html:
         del tabs["html"]
@@ -102,9 +105,11 @@ class Panels:
         each = self.parts.attachments
         return {"attachments": [(part, self.url("attachment", self.message.pk, part.number)) for part in each]}
 
-    def history(self) -> dict[str, Any]:
-        entries = history(self.message)
-        others = {entry.other for entry in entries if entry.other}
-        existing = set(OutboxMessage.objects.filter(pk__in=others).values_list("pk", flat=True))
-        pages = {key: self.url("message", key) for key in existing}
-        return {"history": [(entry, pages.get(entry.other or 0, "")) for entry in entries]}
+
+def shown_history(message: OutboxMessage, url: Url) -> list[tuple[Entry, str]]:
+    """Return what happened to the message, each with the URL of the other message that it names, if that is there."""
+    entries = history(message)
+    others = {entry.other for entry in entries if entry.other}
+    existing = set(OutboxMessage.objects.filter(pk__in=others).values_list("pk", flat=True)) if others else set()
+    pages = {key: url("message", key) for key in existing}
+    return [(entry, pages.get(entry.other or 0, "")) for entry in entries]

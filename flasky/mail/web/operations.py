@@ -7,7 +7,8 @@ from django.utils.translation import gettext_lazy, ngettext_lazy
 
 from flasky.mail.models import MAX_ACTOR, Action, OutboxMessage, OutboxMessageQuerySet, State
 from flasky.mail.models.one_database import write_transaction
-from flasky.mail.storing.copies import forwarding, new_message_from
+from flasky.mail.status.reasons import reason_of
+from flasky.mail.storing.copies import forwarding, new_message_from, new_message_to
 from flasky.mail.storing.insert import insert_message
 from flasky.mail.web.actions import MOST_FORWARDED, ActionRequest, Eligible, Operation, Words, done_since
 
@@ -35,10 +36,21 @@ def _copy(message: OutboxMessageQuerySet, asked: ActionRequest, verb: Action.Ver
 
 
 def _store_again(original: OutboxMessage, asked: ActionRequest) -> int:
-    message = new_message_from(original)
+    return _store_copy(new_message_from(original), original, asked)
+
+
+def _store_corrected(original: OutboxMessage, asked: ActionRequest) -> int:
+    return _store_copy(new_message_to(asked.corrected, original), original, asked)
+
+
+def _store_copy(message: OutboxMessage, original: OutboxMessage, asked: ActionRequest) -> int:
     insert_message(message, connections[router.db_for_write(OutboxMessage)])
     _note(message.pk, Action.Verb.COPIED, asked, original.pk)
     return message.pk
+
+
+def _correct(message: OutboxMessageQuerySet, asked: ActionRequest) -> int:
+    return _copy(message, asked, Action.Verb.SENT_AGAIN, _store_corrected)
 
 
 def _send_to_person(original: OutboxMessage, asked: ActionRequest) -> int | None:
@@ -160,3 +172,38 @@ OPERATIONS = (
         chunk=1,
     ),
 )
+
+CORRECT = Operation(
+    name="correct",
+    words=Words(
+        label=gettext_lazy("Send again as new"),
+        question=ngettext_lazy(
+            "Send %(number)s message again to the corrected address",
+            "Send %(number)s messages again to the corrected address",
+            "count",
+        ),
+        effect=gettext_lazy("Only the corrected address gets it, as a new message with a Message-ID of its own."),
+        done=ngettext_lazy("%(number)s sent again.", "%(number)s sent again.", "count"),
+        only=gettext_lazy("Only what is failed (and not pruned and not sensitive) can be sent to another address."),
+    ),
+    verb=Action.Verb.SENT_AGAIN,
+    act=_correct,
+    eligible=Eligible((State.FAILED,), needs_body=True, shows_it=True),  # whoever gets it reads it
+    wakes=True,
+    chunk=1,
+)
+
+
+def wrong_address(message: OutboxMessage) -> str:
+    """Return the one address that was refused for what it is; nothing if another one would not help."""
+    refused = [address for address, outcome in message.outcomes.items() if not outcome["accepted"]]
+    is_wrong = len(refused) == 1 and reason_of(message.outcomes[refused[0]]["reply"]).is_the_address
+    return refused[0] if is_wrong and message.state == State.FAILED else ""
+
+
+HELPS = {
+    State.QUEUED: "try_now",
+    State.HELD: "release",
+    State.FAILED: "requeue",
+    State.CANCELLED: "requeue",
+}

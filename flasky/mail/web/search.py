@@ -75,9 +75,9 @@ class Listing:
     def page(self) -> list[OutboxMessage]:
         first = (self.number - 1) * PER_PAGE
         rows = slice(first, first + PER_PAGE)
-        messages = self.matching() if self._found is None else OutboxMessage.objects.filter(pk__in=self._found[rows])
+        messages = self.matching() if self.found is None else OutboxMessage.objects.filter(pk__in=self.found[rows])
         ordered = messages.order_by(*NEWEST_FIRST).only(*FOR_LISTS)
-        return list(ordered[rows] if self._found is None else ordered)
+        return list(ordered[rows] if self.found is None else ordered)
 
     @cached_property
     def number(self) -> int:
@@ -90,10 +90,10 @@ class Listing:
     @cached_property
     def count(self) -> int:
         """Return how many match, or MOST_COUNTED if there are that many."""
-        return counted(self.matching()) if self._found is None else len(self._found)
+        return counted(self.matching()) if self.found is None else len(self.found)
 
     @cached_property
-    def _found(self) -> list[int] | None:
+    def found(self) -> list[int] | None:
         """Return the keys of what matches in this window, which is read once; None if there are no windows."""
         if not self._has_windows:
             return None
@@ -106,7 +106,7 @@ class Listing:
     def matching(self) -> OutboxMessageQuerySet:
         """Return all that match, in no order; where the list has windows, what is in this one."""
         if self._about:  # beyond the window too; one query for both would read the whole table
-            return OutboxMessage.objects.filter(pk__in=self._found or [])
+            return OutboxMessage.objects.filter(pk__in=self.found or [])
         return self._in_window()
 
     def _in_window(self) -> OutboxMessageQuerySet:

@@ -182,3 +182,10 @@ def without_identity(description: dict[str, Any] | None) -> dict[str, Any] | Non
         [name, value] for name, value in description["extra_headers"] if name.lower() not in ("message-id", "date")
     ]
     return {**description, "extra_headers": headers}
+
+
+def without_recipients(description: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Return the description of a copy that goes to whom the bytes and the envelope name."""
+    if description is None:
+        return None
+    return {name: value for name, value in description.items() if name not in ("to", "cc", "bcc")}

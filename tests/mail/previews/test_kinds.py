@@ -1,5 +1,6 @@
 """flasky.mail.previews.kinds: which mails there are, and what they are filled with."""
 
+import re
 import unicodedata
 from email import message_from_bytes, policy
 
@@ -87,8 +88,13 @@ def test_the_email_is_the_one_that_a_new_user_causes():
     stored = message_from_bytes(bytes(OutboxMessage.objects.get().content), policy=policy.default)
     email = sample_email("mail/new_user", "en", USUAL)
     [(html, _)] = email.alternatives
-    assert stored.get_body(["plain"]).get_content().splitlines() == email.body.splitlines()
-    assert stored.get_body(["html"]).get_content().splitlines() == html.splitlines()
+    for kind, sample in (("plain", email.body), ("html", html)):
+        assert without_facts(stored.get_body([kind]).get_content()) == without_facts(sample)
+
+
+def without_facts(body):
+    """Return the lines of a new user's mail that are the same for every way, number and place of the site."""
+    return [line for line in body.splitlines() if not re.search(r"How|Today|http|When|^$", line)]
 
 
 @pytest.mark.parametrize("sample", TEXTS)

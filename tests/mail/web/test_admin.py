@@ -52,7 +52,7 @@ def read(response):
 
 
 def offered(response):
-    return re.findall(r'<button name="action" value="\w+">(.*?)</button>', response.content.decode())
+    return re.findall(r'<button name="action" value="\w+"[^>]*>(.*?)</button>', response.content.decode())
 
 
 # Who

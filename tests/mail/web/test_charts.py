@@ -48,7 +48,7 @@ def rows(html):
 
 
 def assert_is_a_picture_with_words(html, title, summary):
-    names = re.search(r'<svg [^>]*role="img"[^>]* aria-labelledby="([\w-]+) ([\w-]+)"', html)
+    names = re.search(r'<svg [^>]*role="(?:img|group)"[^>]* aria-labelledby="([\w-]+) ([\w-]+)"', html)
     assert f'<title id="{names[1]}">{title}</title>' in html
     assert f'<desc id="{names[2]}">{summary}</desc>' in html
 

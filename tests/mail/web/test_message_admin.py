@@ -32,7 +32,7 @@ def url(message, part="change/"):
 
 
 def buttons(response):
-    return re.findall(r'<button name="action" value="(\w+)">', response.content.decode())
+    return re.findall(r'<button name="action" value="(\w+)"', response.content.decode())
 
 
 @pytest.mark.parametrize("part", PARTS)

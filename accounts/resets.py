@@ -1,0 +1,60 @@
+"""Let people choose a new password by a mail in the layout of all others; limit how many of those they can cause."""
+
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.forms import PasswordResetForm
+from django.contrib.auth.views import PasswordResetView
+from django.urls import reverse
+from django.utils import translation
+from django.utils.translation import gettext as _
+
+from accounts.models import User
+from flasky.guard.clients import network
+from flasky.guard.limits import Limit, take
+from flasky.mail import send_email
+from flasky.site.address import site_url
+
+
+class ResetForm(PasswordResetForm):
+    def send_mail(
+        self,
+        subject_template_name: str,
+        email_template_name: str,
+        context: dict[str, Any],
+        from_email: str | None,
+        to_email: str,
+        html_email_template_name: str | None = None,
+    ) -> None:
+        """Send ours instead of Django's, in the language of whoever asks for it. The address is never the request's."""
+        link = reverse("password_reset_confirm", args=[context["uid"], context["token"]])
+        site = site_url() or f"{context['protocol']}://{context['domain']}"
+        send_email(
+            to_email,
+            _("Choose a new password"),
+            "mail/password_reset",
+            cause=context["user"],
+            priority="urgent",
+            language=translation.get_language() or "",
+            user=context["user"],
+            reset_url=f"{site}{link}",
+            hours=settings.PASSWORD_RESET_TIMEOUT // 3600,
+        )
+
+
+class ResetView(PasswordResetView):
+    form_class = ResetForm
+
+    def form_valid(self, form: Any) -> Any:
+        """Count first, whether there is such a user or not: the answer must not tell."""
+        seconds = settings.LOGIN_PERIOD
+        take(
+            Limit("resets by mail address", form.cleaned_data["email"].lower(), settings.LOGINS_PER_NAME, seconds),
+            Limit("resets by address", network(self.request), settings.LOGINS_PER_ADDRESS, seconds),
+        )
+        return super().form_valid(form)
+
+
+def sample(text: str) -> dict[str, Any]:
+    """Return what the mail is shown with as a sample."""
+    return {"user": User(username=text), "reset_url": "https://www.example.com/admin/reset/MQ/token/", "hours": 24}
