@@ -39,6 +39,7 @@ ALLOWED = {
         "mail.dispatchers",
         "mail.previews",
         "mail.privacy",
+        "mail.status",
         "mail.storing",
         "mail.transports",
         "mail.wire",
