@@ -29,7 +29,7 @@ FIGURES = {
     "look": look.measure,
 }
 BY_NAME_ONLY = ("limits", "broker", "look")
-ON_MARIADB = ("store", "drain", "first")  # unless it is named
+ON_MARIADB = ("store", "drain")  # unless it is named
 
 
 def main():

@@ -77,7 +77,8 @@ def loopback(database, scratch, rounds, quick):
         )
     with ExitStack() as stack:
         stack.callback(server.stop)
-        counts = Counts(1000, 1000, 100) if quick else Counts(10_000, 10_000, 300)
+        many = 1000 if quick else 3000 if database.name == "MariaDB" else 10_000
+        counts = Counts(many, many, 100 if quick else 300)
         measure(figure, database, server, scratch, rounds, counts)
     of_post_office, of_limit = GOALS[database.name]
     figure.ratio_to_best("Flasky", (POST_OFFICE, LARGE_BATCHES), AT_ITS_BEST, of_post_office, at_least=True)

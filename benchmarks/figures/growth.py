@@ -14,8 +14,8 @@ from benchmarks.server import Server
 
 SMALL, LARGE = "small outbox", "large outbox"
 PROCESSES = 4
-WAITING = 6000  # in the small outbox
-WARM_MAILS, COUNTED_MAILS = 500, 3000  # more than all processes together have claimed at the end stay
+WAITING = 5000  # in the small outbox
+WARM_MAILS, COUNTED_MAILS = 500, 2000  # more than all processes together have claimed at the end stay
 
 
 def measure(database, scratch, rounds, quick):

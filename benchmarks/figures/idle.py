@@ -5,6 +5,9 @@ from contextlib import ExitStack
 from benchmarks import databases, relay
 from benchmarks.child import Child
 from benchmarks.figure import Figure
+from benchmarks.plans import read_whole
+
+QUERIES = 3  # a sweep: what is due, that this process lives, what the budget holds
 
 
 def measure(database, scratch, rounds, quick):
@@ -23,17 +26,13 @@ def measure(database, scratch, rounds, quick):
         answer = child.ask("rest", seconds + 30, seconds=seconds)
     cpu = 100 * answer["cpu_seconds"] / answer["seconds"]
     figure.check("CPU time per wall time", [cpu], 0.2, unit="%")
-    figure.check("queries per sweep", [answer["queries"] / max(answer["sweeps"], 1)], 1, unit="")
-    scans = [sql for sql, plan in answer["plans"] if not uses_index(plan)]
-    figure.check("queries that read the whole table", [len(scans)], 0, unit="")
+    figure.check("queries per sweep", [answer["queries"] / max(answer["sweeps"], 1)], QUERIES, unit="")
+    scans = [sql for sql, plan in answer["plans"] if read_whole(plan, database.name)]
+    figure.check("queries that read all messages or attempts", [len(scans)], 0, unit="")
     figure.notes.append(f"{answer['sweeps']} sweeps in {seconds} s; {finished:,} finished messages, none waiting")
     for sql, plan in answer["plans"]:
         figure.notes += [f"Query: {shortened(sql)}", f"  Plan: {plan}"]
     return figure
-
-
-def uses_index(plan):
-    return "SCAN" not in plan.upper().replace("INDEX SCAN", "").replace("INDEX ONLY SCAN", "").replace("HEAP SCAN", "")
 
 
 def shortened(sql):

@@ -17,7 +17,7 @@ def measure(database, scratch, rounds, quick):
     """Look at 20 posts a second, and at four visitors who never rest."""
     with ExitStack() as stack:
         servers = start_servers(database, scratch, stack)
-        for crowd, seconds in ((posts.QUIET, 4), (posts.AT_ONCE, 3)):
+        for crowd, seconds in ((posts.QUIET, 2.5), (posts.AT_ONCE, 1)):
             visits = (rounds, 1) if quick else (rounds * 2, seconds)
             samples = posts.by_turns(servers, *visits, crowd, beside=FLASK)
             yield from figures(database, samples, crowd)

@@ -63,10 +63,14 @@ def fill(sent=0, waiting=0, attachment=0):
         if attachment:
             email.attach("attachment.bin", os.urandom(attachment), "application/octet-stream")
         email.send()
-        original = OutboxMessage.objects.latest("pk")
-        tables.copy_row(original, waiting - 1, apart=0.001)
-        tables.copy_related(original)
+        copy_what_waits(waiting - 1)
     tables.settle()
+
+
+def copy_what_waits(count):
+    original = OutboxMessage.objects.latest("pk")
+    tables.copy_row(original, count, apart=0.001)
+    tables.copy_related(original)
 
 
 def drain_until_stopped():

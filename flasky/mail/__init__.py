@@ -103,8 +103,7 @@ def outcome_of(cause: str) -> "tuple[int, str] | None":
 
 def stored_since(kind: str, moment: datetime, most: int) -> int:
     """Return how many mails of this kind were stored since; an index has them, and no more than `most` are counted."""
-    messages = installed.get_model("flasky_mail", "OutboxMessage").objects
-    return messages.filter(created_at__gte=moment, kind=kind).order_by()[:most].count()
+    return int(installed.get_model("flasky_mail", "OutboxMessage").objects.count_since(kind, moment, most))
 
 
 def ensure_room() -> None:

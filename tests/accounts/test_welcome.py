@@ -4,7 +4,10 @@ import re
 from datetime import timedelta
 
 import pytest
+from django.core.mail import send_mail
 from django.core.management import call_command
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts import welcome
@@ -70,6 +73,30 @@ def test_those_of_yesterday_do_not_count_and_many_are_not_all_counted(monkeypatc
     assert welcome.today() == "2 new users"
     monkeypatch.setattr(welcome, "MOST_COUNTED", 1)
     assert welcome.today() == "more than 1 new users"
+
+
+def test_mails_of_another_kind_do_not_count():
+    User.objects.create(username="Ann")
+    send_mail("Hi", "Hello", None, ["bob@example.com"])
+    assert welcome.today() == "2 new users"
+
+
+@pytest.fixture
+def no_budget(settings):
+    for share in ("RECIPIENT", "KIND", "TOTAL", "URGENT"):
+        setattr(settings, f"MAIL_BUDGET_{share}", ())
+
+
+def statements_of_a_new(name):
+    with CaptureQueriesContext(connection) as asked:
+        User.objects.create(username=name)
+    return len(asked)
+
+
+def test_telling_adds_two_statements_to_the_visitors_transaction(settings, no_budget):
+    told = statements_of_a_new("Ann")
+    settings.FLASKY_ADMIN = []
+    assert told - statements_of_a_new("Bob") == 2  # how many today, and the mail itself
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.core.management.base import CommandError, CommandParser
+from django.utils.translation import gettext as _
 
 from flasky.mail import cause_of
 from flasky.mail.privacy.trail import Person
@@ -28,10 +29,11 @@ def person_of(options: dict[str, Any]) -> Person:
         names.add(user.get_username())
         addresses |= {getattr(user, user.get_email_field_name(), "")} - {""}
     if not (addresses or causes or names):
-        raise CommandError("Name a person: an address, --user NAME, --about accounts.user:17 or --actor NAME.")
+        raise CommandError(_("Name a person: an address, --user NAME, --about accounts.user:17 or --actor NAME."))
     for cause in causes:
         if ":" not in cause:
-            raise CommandError(f"{cause!r} is no object: write its model and its key, such as accounts.user:17.")
+            sentence = _("%(text)r is no object: write its model and its key, such as accounts.user:17.")
+            raise CommandError(sentence % {"text": cause})
     return Person(frozenset(map(_address, addresses)), frozenset(causes), frozenset(names))
 
 
@@ -40,9 +42,10 @@ def _user(name: str) -> Any:
     try:
         return model._default_manager.get_by_natural_key(name)  # type: ignore[attr-defined]
     except model.DoesNotExist:
-        raise CommandError(
-            f"There is no user {name!r}. Of one who was deleted name what is left: --about accounts.user:17, --actor."
-        ) from None
+        sentence = _(
+            "There is no user %(name)r. Of one who was deleted name what is left: --about accounts.user:17, --actor."
+        )
+        raise CommandError(sentence % {"name": name}) from None
 
 
 def _address(typed: str) -> str:

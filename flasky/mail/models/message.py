@@ -2,6 +2,7 @@
 
 import time
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import connections, models
 from django.utils import timezone
@@ -19,6 +20,11 @@ from flasky.mail.models.states import Priority, State
 MAX_SOURCE = 100  # characters
 MAX_REQUEST_ID = 64  # characters
 MOST_COMPARED = 1000  # messages in one look for the one that has waited longest
+COUNT_SINCE = """
+SELECT COUNT(*) FROM (
+    SELECT 1 AS one FROM flasky_mail_outboxmessage WHERE created_at >= %s AND kind = %s LIMIT %s
+) AS counted
+"""
 
 
 # django-stubs gives each of them an as_manager() of its own.
@@ -52,6 +58,16 @@ class OutboxMessageQuerySet(  # type: ignore[override]
         """Return when the first message that is not due at `moment` will be; None if none waits for a later time."""
         later = self.filter(state=State.QUEUED, next_attempt_at__gt=moment)
         return later.aggregate(first=models.Min("next_attempt_at"))["first"]
+
+    def count_since(self, kind: str, moment: datetime, most: int) -> int:
+        """Return how many of a kind were stored since, and no more than `most`.
+
+        Past the ORM: a visitor's transaction asks this, and to compile it takes ten times as long as to count.
+        """
+        connection: Any = connections[self.db]
+        with connection.cursor() as cursor:
+            cursor.execute(COUNT_SINCE, [connection.ops.adapt_datetimefield_value(moment), kind, most])
+            return int(cursor.fetchone()[0])
 
 
 class OutboxMessage(Claimed, models.Model):

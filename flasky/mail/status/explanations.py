@@ -21,6 +21,7 @@ from flasky.mail.models import (
     State,
 )
 from flasky.mail.status.alerts import DELIVERERS, somebody_delivers
+from flasky.mail.status.in_their_words import in_their_words
 from flasky.mail.status.written import joined, moment, number
 
 REPLY_LENGTH = 300  # characters; the history has the whole of it
@@ -81,7 +82,11 @@ def _why_due() -> str:
     if outage := RelayOutage.objects.for_all().first():
         return _(
             "It waits for the relay, which has taken no mail since %(moment)s: %(reason)s Next probe at %(probe)s."
-        ) % {"moment": moment(outage.since), "reason": outage.reason, "probe": moment(outage.next_probe_at)}
+        ) % {
+            "moment": moment(outage.since),
+            "reason": in_their_words(outage.reason),
+            "probe": moment(outage.next_probe_at),
+        }
     if delivers_inline():
         return _("It is due, and goes with the next mail that is stored; manage.py deliver_mail delivers it now.")
     return _("It is due and waits for a free thread.")
@@ -241,8 +246,8 @@ def _by_whom(action: Action) -> dict[str, str]:
 
 
 def _on_one_line(reply: str) -> str:
-    line = Truncator("; ".join(reply.split("\n"))).chars(REPLY_LENGTH)
-    return line if line.endswith((".", "…")) else f"{line}."
+    line = Truncator("; ".join(in_their_words(reply).split("\n"))).chars(REPLY_LENGTH)
+    return line if line.endswith((".", "…", "。")) else f"{line}."
 
 
 def about(message: OutboxMessage) -> list[str]:

@@ -13,6 +13,7 @@ from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 
 from flasky.mail.status import written
+from flasky.mail.status.in_their_words import in_their_words
 from flasky.mail.web.links import admin_pages
 from flasky.mail.web.listing import strip_context, try_now_context
 from flasky.mail.web.permissions import may_view
@@ -41,6 +42,7 @@ def nonce(context: template.Context) -> str:
 
 
 register.filter(written.number)
+register.filter(in_their_words)
 
 
 @register.filter

@@ -7,6 +7,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from flasky.mail.models import OutboxMessage, ProviderStatus
+from flasky.mail.status.in_their_words import in_their_words
 from flasky.mail.wire.mime import Parts, readable
 
 # What an address is in the message, as a page calls it.
@@ -49,4 +50,6 @@ def with_outcome(message: OutboxMessage, said: dict[str, str], written: str, bar
     outcome, provider = message.outcomes.get(bare), said.get(bare, "")
     if outcome is None:
         return Address(written, provider=provider)
-    return Address(written, "accepted" if outcome["accepted"] else "refused", outcome["reply"], provider)
+    return Address(
+        written, "accepted" if outcome["accepted"] else "refused", in_their_words(outcome["reply"]), provider
+    )

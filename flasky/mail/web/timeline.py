@@ -7,6 +7,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from flasky.mail.models import Action, Attempt, OutboxMessage, Source
+from flasky.mail.status.in_their_words import in_their_words
 from flasky.mail.status.written import listed, number
 
 
@@ -59,7 +60,13 @@ def from_attempt(attempt: Attempt) -> Entry:
         details.append(SECURITY[attempt.secured, attempt.logged_in] % values)
     if attempt.worker:
         details.append(_("by %(worker)s") % {"worker": attempt.worker})
-    return Entry(attempt.started_at, attempt.outcome, attempt.get_outcome_display(), attempt.reply, listed(details))
+    return Entry(
+        attempt.started_at,
+        attempt.outcome,
+        attempt.get_outcome_display(),
+        in_their_words(attempt.reply),
+        listed(details),
+    )
 
 
 SECURITY = {  # encrypted, logged in

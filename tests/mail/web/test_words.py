@@ -55,6 +55,8 @@ def plain_project(settings):
     [engine] = settings.TEMPLATES
     settings.TEMPLATES = [{**engine, "DIRS": []}]
     settings.DEBUG = True
+    # It would speak what the request asks for.
+    settings.MIDDLEWARE = [name for name in settings.MIDDLEWARE if name != "django.middleware.locale.LocaleMiddleware"]
 
 
 @pytest.fixture

@@ -4,6 +4,8 @@ from typing import Any
 
 from django.core.checks import Tags
 from django.core.management.base import BaseCommand, CommandError
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from flasky.mail.previews.kinds import kinds, languages, templates
 from flasky.mail.previews.lint import problems
@@ -16,17 +18,21 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         if not kinds():
             raise CommandError(
-                "Nothing was checked: there is no template mail/NAME.txt or mail/NAME.html. Look at DIRS and APP_DIRS "
-                "in TEMPLATES."
+                _(
+                    "Nothing was checked: there is no template mail/NAME.txt or mail/NAME.html. Look at DIRS and "
+                    "APP_DIRS in TEMPLATES."
+                )
             )
         found = [sentence for kind in kinds() for sentence in problems(kind)]
         for sentence in found:
             self.stdout.write(sentence)
-        checked = f"{counted(len(templates()), 'template')} in {counted(len(languages()), 'language')}"
+        number, spoken = len(templates()), len(languages())
+        checked = {
+            "templates": ngettext("%(count)s template", "%(count)s templates", number) % {"count": number},
+            "languages": ngettext("%(count)s language", "%(count)s languages", spoken) % {"count": spoken},
+        }
         if found:
-            raise CommandError(f"{checked}, {counted(len(found), 'problem')}.")
-        self.stdout.write(f"{checked}, nothing wrong.")
-
-
-def counted(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"
+            problem = ngettext("%(count)s problem", "%(count)s problems", len(found)) % {"count": len(found)}
+            sentence = _("%(templates)s in %(languages)s, %(problems)s.")
+            raise CommandError(sentence % {**checked, "problems": problem})
+        self.stdout.write(_("%(templates)s in %(languages)s, nothing wrong.") % checked)

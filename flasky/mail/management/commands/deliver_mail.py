@@ -11,16 +11,20 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from flasky.mail.delivery.drain import LOOK_INTERVAL, Drain, NoThread
 from flasky.mail.delivery.worker import Worker
 from flasky.mail.models import OutboxMessage, State
+from flasky.mail.status.in_their_words import in_their_words
+from flasky.mail.status.written import joined, listed
 from flasky.mail.transports import TransportUnavailable
 
 BAR = 30  # characters
-NO_THREAD = (
-    "No thread can be started to deliver ({}). Raise the limit of threads or memory: ulimit -u, the container's pids "
-    "limit, TasksMax. Nothing is lost: the mail waits in the outbox."
+NO_THREAD = gettext_lazy(
+    "No thread can be started to deliver (%(error)s). Raise the limit of threads or memory: ulimit -u, the container's "
+    "pids limit, TasksMax. Nothing is lost: the mail waits in the outbox."
 )
 
 
@@ -62,8 +66,8 @@ class Command(BaseCommand):
         try:
             worker.start()
         except (RuntimeError, MemoryError) as error:
-            raise CommandError(NO_THREAD.format(error)) from error
-        self.stdout.write("Delivering. Ctrl-C stops after the mails that are on the wire.")
+            raise CommandError(NO_THREAD % {"error": error}) from error
+        self.stdout.write(_("Delivering. Ctrl-C stops after the mails that are on the wire."))
         while not self.signal:
             time.sleep(LOOK_INTERVAL)
         worker.stop()
@@ -74,7 +78,7 @@ class Command(BaseCommand):
             with self.progress() as show:
                 states = drain.run(show)
         except NoThread as error:
-            raise CommandError(NO_THREAD.format(error)) from error
+            raise CommandError(NO_THREAD % {"error": error}) from error
         self.report(states, drain.outage)
 
     def has_signal(self) -> bool:
@@ -102,36 +106,43 @@ class Command(BaseCommand):
 
     def report(self, states: Counter[str], outage: TransportUnavailable | None) -> None:
         waiting = OutboxMessage.objects.filter(state__in=State.waiting()).count()
-        self.stdout.write(
-            f"{states[State.SENT]} sent, {states[State.QUEUED]} to be tried again, {states[State.FAILED]} failed"
-            f"{f', {states[State.HELD]} held' if states[State.HELD] else ''}; {waiting} waiting."
-        )
+        sentence = _("%(sent)s sent, %(queued)s to be tried again, %(failed)s failed; %(waiting)s waiting.")
+        if states[State.HELD]:
+            sentence = _(
+                "%(sent)s sent, %(queued)s to be tried again, %(failed)s failed, %(held)s held; %(waiting)s waiting."
+            )
+        counts = {state.value: states[state] for state in State}
+        self.stdout.write(sentence % {**counts, "waiting": waiting})
         if self.signal:
             name = signal.Signals(self.signal).name
-            raise CommandError(f"Stopped by {name}; what waits stays in the outbox.", returncode=128 + self.signal)
+            sentence = _("Stopped by %(signal)s; what waits stays in the outbox.") % {"signal": name}
+            raise CommandError(sentence, returncode=128 + self.signal)
         if outage:
-            raise CommandError(f"{said_of(outage)} Nothing is lost: the mail waits in the outbox.")
+            raise CommandError(joined(said_of(outage), _("Nothing is lost: the mail waits in the outbox.")))
         if left := what_is_left(states[State.FAILED], states[State.HELD]):
             stuck = any(states[state] for state in State.needing_a_person())
-            again = " The admin shows why; manage.py requeue_mail tries again." if stuck else ""
-            raise CommandError(f"Not everything is delivered: {', '.join(left)}.{again}")
+            sentence = _("Not everything is delivered: %(left)s.") % {"left": listed(left)}
+            again = _("The admin shows why; manage.py requeue_mail tries again.") if stuck else ""
+            raise CommandError(joined(sentence, again))
 
 
 def said_of(error: TransportUnavailable) -> str:
-    pause = f" It asks for a pause of {error.retry_after:.0f} s." if error.retry_after else ""
-    return f"{error}{pause}"
+    seconds = round(error.retry_after or 0)
+    pause = _("It asks for a pause of %(seconds)s s.") % {"seconds": seconds} if seconds else ""
+    return joined(in_their_words(str(error)), pause)
 
 
 def what_is_left(failed: int, held: int) -> list[str]:
     now = timezone.now()
     queued = OutboxMessage.objects.filter(state=State.QUEUED, queued_at__lte=now)  # what is meant for later is not left
     due, first_later = queued.filter(next_attempt_at__lte=now).count(), queued.next_attempt_after(now)
-    left = [f"{failed} refused for good"] if failed else []
+    left = [_("%(count)s refused for good") % {"count": failed}] if failed else []
     if held:
-        left.append(f"{held} held until a person decides")
+        left.append(_("%(count)s held until a person decides") % {"count": held})
     if due:
-        left.append(f"{due} still due")
+        left.append(_("%(count)s still due") % {"count": due})
     if first_later:
         later = queued.filter(next_attempt_at__gt=now).count()
-        left.append(f"{later} to be tried again, from {first_later:%Y-%m-%d %H:%M:%S %Z} on")
+        moment = f"{first_later:%Y-%m-%d %H:%M:%S %Z}"
+        left.append(_("%(count)s to be tried again, from %(moment)s on") % {"count": later, "moment": moment})
     return left

@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils.translation import gettext as _
 
 from flasky.mail.management.person import add_person, person_of
 from flasky.mail.privacy.erasure import Erased, erase
@@ -23,23 +24,33 @@ class Command(BaseCommand):
         self.stdout.write("\n".join(sentences(erased, options["dry_run"])))
         if erased.left and not options["dry_run"]:
             numbers = ", ".join(map(str, sorted(erased.left)[:20]))
-            raise CommandError(
-                "Not everything is erased. Messages for others, not sent yet, still name the person: "
-                f"{len(erased.left)} (number {numbers}). Run the command again when none is left, or cancel them in "
-                "the admin first."
+            sentence = _(
+                "Not everything is erased. Messages for others, not sent yet, still name the person: %(count)s (number "
+                "%(numbers)s). Run the command again when none is left, or cancel them in the admin first."
             )
+            raise CommandError(sentence % {"count": len(erased.left), "numbers": numbers})
 
 
 def sentences(erased: Erased, is_dry: bool) -> list[str]:
-    to_be = "to be " if is_dry else ""
-    facts = (
-        (f"Messages {to_be}removed, with all that is known of them", erased.removed),
-        ("  of these not sent yet, and never to be", erased.unsent),
-        ("  of these being sent at this moment; they may still arrive", erased.on_the_wire),
-        (f"Messages of others, the person {to_be}taken out", erased.cleaned),
-        (f"  of these {to_be}emptied, because the text names the person", erased.emptied),
-        (f"Notes of who did something, the name {to_be}taken out", erased.unnamed),
-        ("Messages for others, not sent yet, that would still name the person", len(erased.left) if is_dry else 0),
-    )
-    lines = [f"{fact}: {count}" for fact, count in facts if count] or ["Nothing is kept of this person."]
-    return [*lines, "Not touched: the log, copies of the database, what has arrived, what providers keep."]
+    facts = [(_("  of these not sent yet, and never to be: %(count)s"), erased.unsent)]
+    facts += [(_("  of these being sent at this moment; they may still arrive: %(count)s"), erased.on_the_wire)]
+    if is_dry:
+        facts = [
+            (_("Messages to be removed, with all that is known of them: %(count)s"), erased.removed),
+            *facts,
+            (_("Messages of others, the person to be taken out: %(count)s"), erased.cleaned),
+            (_("  of these to be emptied, because the text names the person: %(count)s"), erased.emptied),
+            (_("Notes of who did something, the name to be taken out: %(count)s"), erased.unnamed),
+            (_("Messages for others, not sent yet, that would still name the person: %(count)s"), len(erased.left)),
+        ]
+    else:
+        facts = [
+            (_("Messages removed, with all that is known of them: %(count)s"), erased.removed),
+            *facts,
+            (_("Messages of others, the person taken out: %(count)s"), erased.cleaned),
+            (_("  of these emptied, because the text names the person: %(count)s"), erased.emptied),
+            (_("Notes of who did something, the name taken out: %(count)s"), erased.unnamed),
+        ]
+    lines = [sentence % {"count": count} for sentence, count in facts if count]
+    untouched = _("Not touched: the log, copies of the database, what has arrived, what providers keep.")
+    return [*(lines or [_("Nothing is kept of this person.")]), untouched]

@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils.translation import gettext as _
 
 from flasky.mail.conf import conf
 from flasky.mail.models import OutboxMessage
@@ -23,10 +24,12 @@ class Command(BaseCommand):
         age_of_bodies = days("--bodies", options["bodies"], conf.MAIL_KEEP_BODIES)
         rows, bodies = OutboxMessage.objects.outdated(age_of_rows, age_of_bodies)
         if options["dry_run"]:
-            counts, verb = (rows.count(), bodies.count()), "would be removed"
+            counts = {"count": rows.count(), "bodies": bodies.count()}
+            sentence = _("%(count)s messages and the bodies of %(bodies)s others would be removed.")
         else:
-            counts, verb = (rows.prune(), bodies.prune_bodies()), "removed"
-        self.stdout.write(f"{counts[0]} messages and the bodies of {counts[1]} others {verb}.")
+            counts = {"count": rows.prune(), "bodies": bodies.prune_bodies()}
+            sentence = _("%(count)s messages and the bodies of %(bodies)s others removed.")
+        self.stdout.write(sentence % counts)
 
 
 def days(option: str, value: Any, setting: int) -> int | None:
@@ -35,5 +38,6 @@ def days(option: str, value: Any, setting: int) -> int | None:
         return setting or None
     number = int(value) if str(value).isdecimal() and len(str(value)) < 6 else -1
     if not 0 <= number <= LONGEST:
-        raise CommandError(f"{option} is {value!r}; it must be a whole number of days, from 0 to {LONGEST}.")
+        sentence = _("%(option)s is %(value)r; it must be a whole number of days, from 0 to %(most)s.")
+        raise CommandError(sentence % {"option": option, "value": value, "most": LONGEST})
     return number

@@ -11,6 +11,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from flasky.mail import dispatchers
 from flasky.mail.conf import conf
@@ -21,13 +23,13 @@ from flasky.mail.wire.compose import envelope_address
 BATCH = 500  # messages that one statement names
 LONGEST_NUMBER = 18  # digits; no database counts further than 19
 AGE_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
-LEFT_OUT: dict[str, str] = {
-    State.QUEUED: "queued already",
-    State.SENDING: "being delivered",
-    State.SENT: "sent already",
-    State.FAILED: "failed",
-    State.HELD: "held",
-    State.CANCELLED: "cancelled",
+LEFT_OUT: dict[str, Any] = {
+    State.QUEUED: gettext_lazy("queued already"),
+    State.SENDING: gettext_lazy("being delivered"),
+    State.SENT: gettext_lazy("sent already"),
+    State.FAILED: gettext_lazy("failed"),
+    State.HELD: gettext_lazy("held"),
+    State.CANCELLED: gettext_lazy("cancelled"),
 }
 
 
@@ -51,7 +53,7 @@ class Command(BaseCommand):
         states = options["state"] or (State.for_requeue() if options["id"] else [State.FAILED])
         chosen, left_out = choose(states, options)
         if options["dry_run"]:
-            self.stdout.write(f"{len(chosen)} would be queued again.")
+            self.stdout.write(_("%(count)s would be queued again.") % {"count": len(chosen)})
         else:
             by = f"{operator()} (manage.py requeue_mail)".lstrip()
             queued = sum(
@@ -59,20 +61,23 @@ class Command(BaseCommand):
                 for start in range(0, len(chosen), BATCH)
             )
             transaction.on_commit(dispatchers.wake, robust=True)
-            left_out["changed meanwhile"] = len(chosen) - queued
-            self.stdout.write(f"{queued} queued again.")
+            left_out[_("changed meanwhile")] = len(chosen) - queued
+            self.stdout.write(_("%(count)s queued again.") % {"count": queued})
         for reason, count in (+left_out).items():
-            self.stdout.write(f"{count} left out: {reason}.")
+            self.stdout.write(_("%(count)s left out: %(reason)s.") % {"count": count, "reason": reason})
         if chosen and not options["dry_run"]:
             self.stdout.write(
-                "A running worker, or server with MAIL_DISPATCHER=threads, takes them up within "
-                f"{conf.MAIL_SWEEP_INTERVAL} s; manage.py deliver_mail delivers them now."
+                _(
+                    "A running worker, or server with MAIL_DISPATCHER=threads, takes them up within %(seconds)s s; "
+                    "manage.py deliver_mail delivers them now."
+                )
+                % {"seconds": conf.MAIL_SWEEP_INTERVAL}
             )
 
 
 def number(text: str) -> int:
     if not text.isdecimal() or len(text) > LONGEST_NUMBER:
-        raise ArgumentTypeError(f"{text[:40]!r} is no number of a message")
+        raise ArgumentTypeError(_("%(text)r is no number of a message") % {"text": text[:40]})
     return int(text)
 
 
@@ -91,12 +96,12 @@ def choose(states: Collection[str], options: dict[str, Any]) -> tuple[list[int],
     for pk, state, empty in rows.iterator():
         ids.discard(pk)
         if state not in states:
-            left_out[LEFT_OUT.get(state, state)] += 1
+            left_out[str(LEFT_OUT.get(state, state))] += 1
         elif empty:
-            left_out["the body was pruned"] += 1
+            left_out[_("the body was pruned")] += 1
         else:
             chosen.append(pk)
-    left_out["not found, or ruled out by another option"] = len(ids)
+    left_out[_("not found, or ruled out by another option")] = len(ids)
     return chosen, left_out
 
 
@@ -111,5 +116,5 @@ def moment(age: str) -> datetime:
     """Return the time that is `age` ago."""
     written = re.fullmatch(r"(\d{1,5})([mhd])", age)
     if not written:
-        raise CommandError(f"{age!r} is no age: write 90m, 12h or 3d for minutes, hours or days.")
+        raise CommandError(_("%(age)r is no age: write 90m, 12h or 3d for minutes, hours or days.") % {"age": age})
     return timezone.now() - timedelta(**{AGE_UNITS[written[2]]: int(written[1])})

@@ -6,11 +6,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
+from unicodedata import east_asian_width
 
 from django.conf import settings
 from django.core.mail import EmailMultiAlternatives
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.template import TemplateDoesNotExist
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, pgettext
 
 from flasky.mail import OutboxFull, render_email
 from flasky.mail.backend import OutboxEmailBackend
@@ -18,6 +21,8 @@ from flasky.mail.compat import addresses_of, aliases, asked_for, backend_of_alia
 from flasky.mail.conf import conf
 from flasky.mail.models import OutboxMessage, Source, State
 from flasky.mail.previews.kinds import sample_context
+from flasky.mail.status.in_their_words import in_their_words
+from flasky.mail.status.written import joined, listed
 from flasky.mail.storing.origin import coming_from, operator
 from flasky.mail.transports import (
     Server,
@@ -32,9 +37,18 @@ from flasky.mail.transports.diagnosis import advise
 from flasky.mail.transports.replies import Reply, Verdict
 from flasky.mail.wire.compose import compose, envelope_address
 
+COLUMN = 10  # characters
 QUEUE_TIMEOUT = 30  # s; two sweeps
 # By SMTP the second follows on the same connection: some servers take one mail and then refuse or drop the next.
 SUBJECTS = ("Test mail", "Test mail, the second on the same connection")
+
+VERDICTS = {
+    Verdict.ACCEPTED: gettext_lazy("accepted"),
+    Verdict.POSTPONED: gettext_lazy("refused for now"),
+    Verdict.REFUSED: gettext_lazy("refused"),
+    Verdict.UNKNOWN: gettext_lazy("unknown"),
+    Verdict.UNAVAILABLE: gettext_lazy("relay not available"),
+}
 
 
 class Command(BaseCommand):
@@ -61,13 +75,13 @@ class Command(BaseCommand):
                 with asked_for(using):
                     self.send_now([OutboxMessage(**compose(email)) for email in emails], using)
             elif using:
-                raise CommandError(f'--queue goes through the outbox, and MAILERS["{using}"] past it.')
+                sentence = _("--queue goes through the outbox, and %(alias)s past it.")
+                raise CommandError(sentence % {"alias": f'MAILERS["{using}"]'})
             else:
                 self.send_through_the_outbox(emails[0])
         except TemplateDoesNotExist as error:
-            raise CommandError(
-                f"There is no template {error}. --template takes a name such as mail/new_user."
-            ) from None
+            sentence = _("There is no template %(template)s. --template takes a name such as mail/new_user.")
+            raise CommandError(sentence % {"template": error}) from None
         except (ValueError, OutboxFull) as error:
             raise CommandError(str(error)) from None
 
@@ -78,10 +92,12 @@ class Command(BaseCommand):
         if options["admins"]:
             recipients += addresses_of(settings.ADMINS)
         if not recipients:
-            raise CommandError(
+            sentence = _(
                 "You must specify some email recipients, or pass the --managers or --admins options after setting "
-                f"{'FLASKY_ADMIN' if hasattr(settings, 'FLASKY_ADMIN') else 'ADMINS or MANAGERS'}."
+                "%(setting)s."
             )
+            ours = hasattr(settings, "FLASKY_ADMIN")
+            raise CommandError(sentence % {"setting": "FLASKY_ADMIN" if ours else _("ADMINS or MANAGERS")})
         for address in recipients:
             envelope_address(address)
         return list(dict.fromkeys(recipients))
@@ -103,54 +119,67 @@ class Command(BaseCommand):
         try:
             with opened(using) as transport:
                 each = messages if isinstance(transport, SmtpTransport) else messages[:1]
-                for label, replies in zip(("To", "Again"), transport.deliver_each(each), strict=False):
+                for label, replies in zip((_("To"), _("Again")), transport.deliver_each(each), strict=False):
                     self.show_replies(label, replies)
                     if not all(map(accepted, replies.values())):
                         break
         except TransportUnavailable as error:
-            raise CommandError(str(error)) from None
+            raise CommandError(in_their_words(str(error))) from None
         finally:
             close_kept()
-        self.stdout.write(f"Time      {time.monotonic() - started:.2f} s")
+        self.show_time(started)
         self.fail_for_refusals(replies)
 
     def show_server(self, server: Server) -> None:
-        self.stdout.write(f"Server    {server.name}")
-        self.stdout.write(f"Security  {server.security}")
-        self.stdout.write(f"Login     {'yes' if server.logged_in else 'no'}")
+        self.show(_("Server"), server.name)
+        self.show(_("Security"), server.security if server.security != "none" else pgettext("security", "none"))
+        self.show(_("Login"), _("yes") if server.logged_in else _("no"))
+
+    def show(self, label: str, value: str) -> None:
+        width = sum(2 if east_asian_width(character) in "WF" else 1 for character in label)  # on a terminal
+        self.stdout.write(f"{label}{' ' * (COLUMN - width)}{value}")
+
+    def show_time(self, started: float) -> None:
+        self.show(_("Time"), _("%(seconds)s s") % {"seconds": f"{time.monotonic() - started:.2f}"})
 
     def show_replies(self, label: str, replies: dict[str, Reply]) -> None:
         for address, reply in replies.items():
-            self.stdout.write(f"{label:<10}{address}: {reply.verdict.value}: {reply.text}")
+            self.show(label, f"{address}: {VERDICTS[reply.verdict]}: {in_their_words(reply.text)}")
 
     def fail_for_refusals(self, replies: dict[str, Reply]) -> None:
-        refused = [f"{address} ({reply.text})" for address, reply in replies.items() if not accepted(reply)]
+        refused = [
+            f"{address} ({in_their_words(reply.text)})" for address, reply in replies.items() if not accepted(reply)
+        ]
         if refused:
             reason = next(reply for reply in replies.values() if not accepted(reply))
-            hint = advise(reason) if reason.command else ""
-            raise CommandError(f"Not accepted for {', '.join(refused)}. {hint}".strip())
+            hint = in_their_words(advise(reason)) if reason.command else ""
+            sentence = _("Not accepted for %(recipients)s.") % {"recipients": listed(refused)}
+            raise CommandError(joined(sentence, hint))
 
     def send_through_the_outbox(self, email: EmailMultiAlternatives) -> None:
         started = time.monotonic()
         with coming_from(Source.COMMAND.value, operator()):
             email.send()
         message: OutboxMessage = email.outbox_message  # type: ignore[attr-defined]
-        self.stdout.write(f"Stored as message {message.pk}, waiting for whoever delivers …")
+        self.stdout.write(_("Stored as message %(number)s, waiting for whoever delivers …") % {"number": message.pk})
         state = message.wait(QUEUE_TIMEOUT)
         if state == State.SENT:
-            self.stdout.write(f"Sent      {message.last_reply}")
-            self.stdout.write(f"Time      {time.monotonic() - started:.2f} s")
+            self.show(_("Sent"), message.last_reply)
+            self.show_time(started)
         elif state in State.waiting() and not message.last_reply:
-            raise CommandError(
-                f"Message {message.pk} is still {state} after {QUEUE_TIMEOUT} s. Is a server or a worker running? "
-                "A server begins with its first request. `manage.py deliver_mail` delivers it now; without --queue you "
-                "see what the relay says."
+            sentence = _(
+                "Message %(number)s is still %(state)s after %(seconds)s s. Is a server or a worker running? A server "
+                "begins with its first request. `manage.py deliver_mail` delivers it now; without --queue you see what "
+                "the relay says."
             )
+            raise CommandError(sentence % {"number": message.pk, "state": state, "seconds": QUEUE_TIMEOUT})
         else:
-            raise CommandError(
-                f"Message {message.pk} is {state}: {message.last_reply}\n"
-                "The admin's outbox shows its history; without --queue you see which setting to look at."
+            sentence = _(
+                "Message %(number)s is %(state)s: %(reply)s\nThe admin's outbox shows its history; without --queue you "
+                "see which setting to look at."
             )
+            reply = in_their_words(message.last_reply)
+            raise CommandError(sentence % {"number": message.pk, "state": state, "reply": reply})
 
 
 @contextmanager
