@@ -50,15 +50,6 @@ def update_many(
     return cursor
 
 
-def count_each(querysets: Sequence[models.QuerySet[Any, Any]], connection: Any) -> list[int]:
-    """Return how many rows each of the querysets has, with one statement; none of them must be empty from the start."""
-    parts = [queryset.query.get_compiler(connection=connection).as_sql() for queryset in querysets]
-    counts = (f"(SELECT COUNT(*) FROM ({sql}) AS part{number})" for number, (sql, _) in enumerate(parts))  # noqa: S608
-    with connection.cursor() as cursor:
-        cursor.execute(f"SELECT {', '.join(counts)}", [value for _, values in parts for value in values])
-        return list(cursor.fetchone())
-
-
 def add(model: type[models.Model], keys: dict[str, Any], amounts: dict[str, int], connection: Any) -> None:
     """Add the amounts to the row with these unique keys, which is made if it is not there yet."""
     add_each(model, tuple(keys), tuple(amounts), [[*keys.values(), *amounts.values()]], connection)

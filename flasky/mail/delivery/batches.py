@@ -4,12 +4,12 @@ import math
 import time
 from typing import NamedTuple
 
-from django.db import connections
+from django.utils import timezone
 
 from flasky.mail.conf import conf
 from flasky.mail.db.connections import alias
-from flasky.mail.db.sql import count_each
 from flasky.mail.models import OutboxMessage, Priority
+from flasky.mail.models.written_once import count_due
 
 CLAIM_LIMIT = 50  # messages
 CLAIM_SECONDS = 1  # s of one connection's work
@@ -45,6 +45,5 @@ def next_batch(pace: float) -> Batch:
 
 
 def _count_due(enough: int) -> dict[Priority, int]:
-    each = [OutboxMessage.objects.due().filter(priority=priority).values("pk")[:enough] for priority in Priority]
-    counts = zip(Priority, count_each(each, connections[alias()]), strict=True)
+    counts = zip(Priority, count_due(OutboxMessage, alias(), timezone.now(), enough), strict=True)
     return {priority: count for priority, count in counts if count}

@@ -88,7 +88,7 @@ def _give_up_what_is_too_old(reason: str, stop: Callable[[], bool]) -> None:
     since = timezone.now() - timedelta(days=conf.MAIL_GIVE_UP_DAYS)
     too_old = OutboxMessage.objects.filter(queued_at__lte=since)
     while too_old.due().exists():
-        claim = too_old.claim(CLAIM_LIMIT, this_thread(), one_writer())
+        claim = OutboxMessage.objects.claim(CLAIM_LIMIT, this_thread(), one_writer(), queued_until=since)
         circumstances = {"server": relay_name()[:255], "secured": False, "logged_in": False, "worker": this_thread()}
         with recorder():
             for message in claim:

@@ -7,15 +7,15 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from django.db import connections, models, transaction
-from django.db.models.functions import Length, Now
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from flasky.mail.models.history import Attempt
 from flasky.mail.models.hourly import HourlyCount
 from flasky.mail.models.leases import end_of_lease
 from flasky.mail.models.one_database import InOneDatabase, write_transaction
-from flasky.mail.models.returning import can_return_from_update, update_returning
 from flasky.mail.models.states import Priority, State
+from flasky.mail.models.written_once import candidates, take
 
 LOST_CLAIMS_UNTIL_HELD = 3
 UNKNOWN_ENDS_UNTIL_HELD = 5  # so many copies may have arrived
@@ -52,45 +52,29 @@ class Claims(InOneDatabase[Any]):
         holder: str = "",
         turn: AbstractContextManager[Any] | None = None,
         among: Iterable[str] = tuple(Priority),
+        queued_until: datetime | None = None,
     ) -> list[Any]:
         """Take up to `limit` due messages, oldest first, so that nobody else can; each call has a fresh token.
 
         All are of one priority, the first of those in `among` that can be had. There are fewer if they are large. Their
         holder must deliver them in this order, and record each before the text of the next one leaves. The lease is
         reckoned by the database's clock alone: the hosts' clocks may differ. Nothing is written outside of `turn`, for
-        those who write one after the other.
+        those who write one after the other. With `queued_until` only what has been queued since then or longer.
         """
         token = uuid.uuid4()
         with turn or nullcontext(), write_transaction(self.db):
-            candidates = self._first_candidates(limit, among)
-            if not candidates:
+            keys = self._first_candidates(limit, among, queued_until)
+            if not keys:
                 return []
             # Guarded by the state: where rows cannot be locked, somebody may have been quicker.
-            mine = self.filter(pk__in=candidates, state=State.QUEUED)
-            claim = {
-                "state": State.SENDING,
-                "claim_token": token,
-                "claimed_by": holder[:255],
-                "lease_expires_at": end_of_lease(),
-            }
-            if can_return_from_update(connections[self.db]):
-                taken = update_returning(mine, claim, FOR_DELIVERY)
-                return sorted(taken, key=lambda each: (each.next_attempt_at, each.pk))
-            mine.update(**claim)
-        claimed = self.filter(pk__in=candidates, claim_token=token).order_by(*IN_TURN)
-        return list(claimed.only(*FOR_DELIVERY))
+            taken = take(self.model, self.db, keys, token, holder[:255], FOR_DELIVERY)
+        return sorted(taken, key=lambda each: (each.next_attempt_at, each.pk))  # IN_TURN
 
-    def _first_candidates(self, limit: int, among: Iterable[str]) -> list[int]:
+    def _first_candidates(self, limit: int, among: Iterable[str], queued_until: datetime | None) -> list[int]:
         for priority in among:
-            if candidates := _small_enough(self._candidates(priority)[:limit]):
-                return candidates
+            if found := candidates(self.model, self.db, priority, timezone.now(), limit, queued_until):
+                return _small_enough(found)
         return []
-
-    def _candidates(self, priority: str) -> models.QuerySet[Any, Any]:
-        due = self.due().filter(priority=priority).order_by(*IN_TURN).values_list("pk", Length("content"))
-        if connections[self.db].features.has_select_for_update_skip_locked:
-            return due.select_for_update(skip_locked=True)
-        return due
 
     def renew(self, tokens: set[uuid.UUID]) -> int:
         """Prolong the leases of the claims that their holder is still busy with."""
@@ -123,7 +107,7 @@ class Claims(InOneDatabase[Any]):
             return 1 + self.filter(pk__in=claim).give_back(token)
 
 
-def _small_enough(candidates: models.QuerySet[Any, Any]) -> list[int]:
+def _small_enough(candidates: Iterable[tuple[int, int]]) -> list[int]:
     """Return the keys of the first ones that are at most CLAIM_SIZE together, and of one at least."""
     keys: list[int] = []
     total = 0
