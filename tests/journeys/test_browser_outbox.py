@@ -141,6 +141,25 @@ def test_no_page_of_the_outbox_is_wider_than_its_window(page, path):
     assert box["width"] <= page.viewport_size["width"]
 
 
+NARROW = {
+    "200 %": {"viewport": {"width": 640, "height": 400}, "device_scale_factor": 2},  # of 1280
+    "Chinese": {"viewport": {"width": 320, "height": 700}, "locale": "zh-CN"},
+}
+
+
+@pytest.mark.parametrize("options", NARROW.values(), ids=NARROW)
+def test_zoomed_and_in_chinese_on_a_small_phone_all_is_there_and_nothing_is_wider(browser, site, options):
+    with opened(browser, site, **options) as page:
+        page.expected = ["images.example"]  # which the newest mail may not load
+        log_in(page, site, NAME, PASSWORD)
+        for path in (LIST, f"{LIST}?tab=failed", f"{LIST}charts/", f"{LIST}5/change/", "/mailbox/", "/"):
+            page.goto(path)
+            assert page.evaluate("document.documentElement.scrollWidth") <= options["viewport"]["width"], path
+        page.goto(LIST)
+        expect(rows(page).first.get_by_role("link")).to_be_visible()
+        expect(page.locator("#filter-q")).to_be_visible()
+
+
 def test_the_list_works_with_the_keyboard_alone(desktop):
     desktop.goto(LIST)
     search(desktop).focus()
