@@ -22,7 +22,6 @@ ADMIN = "admin@example.com"
 LISTS = [
     "/admin/flasky_mail/outboxmessage/",
     "/mailbox/",
-    "/mailbox/charts/",
     "/admin/flasky_mail/outboxmessage/charts/",
 ]
 PROBES = ["/healthz", "/readyz", "/metrics"]

@@ -16,7 +16,6 @@ SITE = ("/", "/no-such-page", "/admin/login/")
 MAILBOX = (
     "/mailbox/",
     "/mailbox/?tab=held&time=24h&q=nothing",
-    "/mailbox/charts/",
     "/mailbox/templates/",
     "/mailbox/templates/mail/new_user/",
     "/mailbox/{}/",

@@ -5,7 +5,7 @@ import sys
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser import FLAGS, chromium, log_in, message_url
+from tests.browser import FLAGS, chromium, log_in, message_url, opened
 from tests.running_site import Site
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="gunicorn does not run on Windows")
@@ -168,3 +168,21 @@ def test_no_tab_is_wider_than_a_phone(page, door, site, tab):
     page.goto(f"{message_url(door, site.styled)}?tab={tab}")
     assert page.locator("#tabs").is_visible()
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+def test_j_and_k_lead_through_the_mailbox(browser, site):
+    stored(site, "Newest", STYLED)
+    with opened(browser, site, viewport={"width": 1280, "height": 800}) as page:
+        page.goto("/mailbox/")
+        subject = page.locator(".mailbox-open .subject, .mailbox-open h1")
+        expect(subject).to_have_text("Newest")
+        expect(page.locator(".mailbox-list")).to_be_visible()
+        page.keyboard.press("j")
+        expect(subject).not_to_have_text("Newest")
+        page.wait_for_load_state()
+        page.keyboard.press("k")
+        expect(subject).to_have_text("Newest")
+        page.wait_for_load_state()
+        page.get_by_role("searchbox").focus()
+        page.keyboard.press("j")
+        expect(page.get_by_role("searchbox")).to_have_value("j")

@@ -79,7 +79,7 @@ def test_the_looks_for_another_process_do_not_grow_rarer(clock, another_process)
 
 def test_the_background_looks_rarely(clock, another_process, monkeypatch):
     monkeypatch.setattr(base, "is_in_background", lambda: True)
-    pauses = pauses_until_free(clock, another_process, 0.5)
+    pauses = pauses_until_free(clock, another_process, base.LONGEST_COURTESY / 2)
     assert min(pauses) >= 0.5 * base.LOOK_IN_BACKGROUND
 
 
@@ -101,11 +101,28 @@ def test_only_the_threads_that_say_so_are_in_the_background():
     assert not background.is_in_background()
 
 
+class NotedTurn:
+    """The turn of this process, and for how long each has asked for it."""
+
+    def __init__(self, turn):
+        self.turn, self.release = turn, turn.release
+        self.asked, self.has_asked = [], threading.Event()
+
+    def acquire(self, timeout):
+        self.asked.append(timeout)
+        self.has_asked.set()
+        return self.turn.acquire(timeout=timeout)
+
+
 def test_a_thread_of_this_process_is_woken_and_looks_at_nothing_before(clock, monkeypatch):
     monkeypatch.setattr(base, "LONGEST_TURN", 10)
     with transaction.atomic():
+        noted = NotedTurn(base._turn)
+        monkeypatch.setattr(base, "_turn", noted)
         thread = in_another_thread(begin_and_end)
+        assert noted.has_asked.wait(10)
     thread.join()
+    assert noted.asked == [10]
     assert clock.pauses == []
 
 

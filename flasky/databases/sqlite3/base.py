@@ -18,7 +18,7 @@ from flasky.mail.runtime.forking import forget_in_child
 LOOK = 0.001  # s between two looks whether another process has done
 LOOK_IN_BACKGROUND = 0.025  # s, so that a visitor who waits nearly always comes first
 LONGEST_TURN = 0.1  # s until this process's other threads are not waited for: only SQLite knows who has the lock
-LONGEST_COURTESY = 1  # s after which the background waits like any other
+LONGEST_COURTESY = 0.3  # s after which the background waits like any other
 
 _turn = threading.Lock()  # held with SQLite's lock: the next thread of this process wakes at once
 

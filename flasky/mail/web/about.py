@@ -96,8 +96,9 @@ class Objects:
 
 
 def _is_key(model: type[Model], text: str) -> bool:
+    field = model._meta.pk
     try:
-        model._meta.pk.to_python(text)
+        field.run_validators(field.to_python(text))
     except (ValueError, ValidationError):
         return False
     return True

@@ -14,10 +14,10 @@ ADMIN_NAMES = {"list": "changelist", "message": "change"}  # what Django calls t
 
 
 class Url(Protocol):
-    """The URL of a page: `list` or `charts`; with a message's number `message`, `html`, `remote`, `eml`, `attachment`.
+    """The URL of a page: `list`; with a message's number `message`, `html`, `remote`, `eml`, `attachment`.
 
-    `remote` is the HTML with what it loads from other hosts. The admin has `act` as well; the mailbox `templates`,
-    `template` and `template_html`.
+    `remote` is the HTML with what it loads from other hosts. The admin has `charts` and `act` as well; the mailbox
+    `templates`, `template` and `template_html`.
     """
 
     def __call__(self, page: str, *arguments: int | str) -> str: ...

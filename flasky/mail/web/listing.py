@@ -99,7 +99,7 @@ def try_now_context(request: HttpRequest, url: Url) -> dict[str, Any]:
     return {"try_now_url": f"{url('act')}?tab=queued", "next": request.get_full_path()} if may_act(request) else {}
 
 
-def further_back(listing: Listing, refresh: str) -> str:
+def further_back(listing: Listing, refresh: str = "") -> str:
     """Return the URL of the window before this one; nothing if this one reaches back to the first message."""
     if listing.window_start is None:
         return ""

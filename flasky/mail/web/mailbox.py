@@ -6,18 +6,22 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib import admin
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
 from django.views.decorators.vary import vary_on_cookie
 
 from flasky.mail.models import OutboxMessage
+from flasky.mail.web.about import Objects
 from flasky.mail.web.downloads import attachment_response, eml_response
 from flasky.mail.web.links import mailbox_pages
-from flasky.mail.web.listing import charts_context, list_context
+from flasky.mail.web.listing import further_back, urls_of
 from flasky.mail.web.message import message_context
 from flasky.mail.web.opening import sealed
 from flasky.mail.web.preview import html_response
+from flasky.mail.web.refresh import refresh_seconds
+from flasky.mail.web.rows import rows
+from flasky.mail.web.search import Listing
 
 View = Callable[..., Any]
 
@@ -36,23 +40,36 @@ def debug_only(view: View) -> View:
 @vary_on_cookie
 @require_safe
 def mailbox(request: HttpRequest) -> HttpResponse:
-    url = mailbox_pages(request)
-    context = {**list_context(request, url, admin.site), "templates_url": url("templates")}
-    return render(request, "flasky_mail/mailbox/list.html", context)
+    """Show the list, and beside it the newest of its messages."""
+    listing = Listing(request.GET, Objects(request, admin.site))
+    newest = OutboxMessage.objects.filter(pk__in=[message.pk for message in listing.page[:1]]).first()
+    return render(request, "flasky_mail/mailbox/list.html", _context(request, listing, newest))
 
 
 @debug_only
-@require_safe
-def charts(request: HttpRequest) -> HttpResponse:
-    return render(request, "flasky_mail/mailbox/charts.html", charts_context(request, mailbox_pages(request)))
-
-
-@debug_only
+@vary_on_cookie
 @require_safe
 def message(request: HttpRequest, pk: int) -> HttpResponse:
+    """Show one message, and beside it the list that the person came from."""
     stored = get_object_or_404(OutboxMessage, pk=pk)
-    context = message_context(request, stored, mailbox_pages(request), admin.site, may_open=True)
-    return render(request, "flasky_mail/mailbox/message.html", context)
+    listing = Listing(QueryDict(request.GET.get("list", "")), Objects(request, admin.site))
+    return render(request, "flasky_mail/mailbox/message.html", _context(request, listing, stored))
+
+
+def _context(request: HttpRequest, listing: Listing, chosen: OutboxMessage | None) -> dict[str, Any]:
+    url = mailbox_pages(request)
+    start = url("list")
+    return {
+        "listing": listing,
+        "rows": rows(listing, Objects(request, admin.site), urls_of(listing, url), ()),
+        "newer_page": f"{start}?{listing.query(p=listing.number - 1)}" if listing.number > 1 else "",
+        "older_page": f"{start}?{listing.query(p=listing.number + 1)}" if listing.number < listing.last_page else "",
+        "further_back": f"{start}{further_back(listing)}" if further_back(listing) else "",
+        "list_url": start,
+        "templates_url": url("templates"),
+        "refresh": refresh_seconds(request),
+        **(message_context(request, chosen, url, admin.site, may_open=True) if chosen else {}),
+    }
 
 
 @debug_only

@@ -7,7 +7,6 @@ from flasky.mail.web import mailbox, previews
 app_name = "mailbox"
 urlpatterns = [
     path("", mailbox.mailbox, name="list"),
-    path("charts/", mailbox.charts, name="charts"),
     path("<int:pk>/", mailbox.message, name="message"),
     path("<int:pk>/html/", mailbox.html, {"remote": False}, name="html"),
     path("<int:pk>/html-with-remote/", mailbox.html, {"remote": True}, name="remote"),
