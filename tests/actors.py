@@ -4,6 +4,7 @@ An actor is a thread with its own database connection. It is stopped before a st
 database, or between the relay's answer and its recording; no test waits for a time to pass.
 """
 
+import json
 import os
 import re
 import subprocess
@@ -19,6 +20,7 @@ from django.db.models.functions import Now
 
 from flasky.mail.delivery import engine
 from flasky.mail.models import Attempt, OutboxMessage, State
+from flasky.mail.signals import outcome_written
 from flasky.mail.transports import Server
 from flasky.mail.transports.replies import Reply, Verdict
 from tests.conftest import wait_until
@@ -26,10 +28,12 @@ from tests.conftest import wait_until
 PATIENCE = 60  # s until a test that hangs fails
 
 # SQLite has one writer at a time, which is stopped before it becomes that: all others would wait for it.
-WRITING = "^BEGIN|^UPDATE"
+AT_ONCE = "WITH result"  # how the statement begins that writes the ends of several claims, on PostgreSQL
+WRITING = f"^BEGIN|^UPDATE|^{AT_ONCE}"
 LOCKING = "^BEGIN|FOR UPDATE"  # rows, where rows can be locked
 CHANGING = "^UPDATE"  # what is locked already
 NOTING = "^INSERT"  # into the history
+UNCOMMITTED = "outcome_written"  # where all is written of what became of a message, and nothing is committed
 
 ACCEPTED = Reply(Verdict.ACCEPTED, "250 Ok")
 REFUSED = Reply(Verdict.REFUSED, "550 No")
@@ -55,7 +59,7 @@ class Stop:
 
 
 class Actor:
-    """Do something in a thread, and stop once: before the first SQL statement that matches `before`.
+    """Do something in a thread, and stop once: before the first SQL statement that matches `before`, or UNCOMMITTED.
 
     `updated` has the number of rows that each UPDATE named; `failures` are raised in place of its INSERTs.
     """
@@ -76,6 +80,8 @@ class Actor:
         return self._future.result(PATIENCE)
 
     def _run(self):
+        if self._before == UNCOMMITTED:
+            outcome_written.connect(self._look_before_commit)
         try:
             with connection.execute_wrapper(self._look):
                 result = self._action()
@@ -85,6 +91,7 @@ class Actor:
         else:
             connections.close_all()
             self._future.set_result(result)
+        outcome_written.disconnect(self._look_before_commit)
         self.stop.reached.set()
 
     def _look(self, execute, sql, parameters, many, context):
@@ -92,9 +99,15 @@ class Actor:
             self.stop()
         if sql.startswith("UPDATE"):
             self.updated.append(len(parameters) if many else 1)
-        if sql.startswith("INSERT") and self._failures:
+        if sql.startswith(AT_ONCE):
+            self.updated.append(len(json.loads(parameters[0])))
+        if sql.startswith(("INSERT", AT_ONCE)) and self._failures:
             raise self._failures.pop()
         return execute(sql, parameters, many, context)
+
+    def _look_before_commit(self, **signal):
+        if threading.current_thread() is self._thread and not self.stop.reached.is_set():
+            self.stop()
 
 
 class Relay:

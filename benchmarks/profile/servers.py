@@ -1,5 +1,6 @@
 """What a database's server, or SQLite's log, counts while a process works; read before and after by another process."""
 
+import sqlite3
 from collections import Counter
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -18,9 +19,12 @@ class Log:
     """SQLite's write-ahead log, which the process leaves growing."""
 
     def __init__(self, url):
-        self.path = Path(f"{url.removeprefix('sqlite:///')}-wal")
+        file = url.removeprefix("sqlite:///")
+        self.path = Path(f"{file}-wal")
+        self.connection = sqlite3.connect(file)  # the last one to close would remove the log
 
     def start(self):
+        self.connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
         self.before = self._size()
 
     def counts(self):
@@ -28,7 +32,7 @@ class Log:
         return [("WAL bytes", grown), ("pages written", grown // PAGE)], []
 
     def close(self):
-        pass
+        self.connection.close()
 
     def _size(self):
         return self.path.stat().st_size if self.path.exists() else 0

@@ -17,6 +17,7 @@ from pathlib import Path
 from django.core.mail import EmailMultiAlternatives
 from django.db import connection, connections
 from django.db.backends.signals import connection_created
+from django.db.backends.sqlite3.base import SQLiteCursorWrapper
 
 from benchmarks import mails
 from benchmarks.profile import steps
@@ -135,20 +136,24 @@ class Notes:
             self._add(self.waited, caller(), ended - started)
             self.here.taken_at = ended
         elif not connection.in_atomic_block and not sql.startswith(("SELECT", "PRAGMA", "SAVEPOINT")):
-            self._add(self.held, caller(), ended - started)
+            if " RETURNING " in sql:  # it is not over, nor committed, before its row is fetched
+                self.here.returning_at = started
+            else:
+                self._add(self.held, caller(), ended - started)
 
     def _watch_ends(self, kind):
         for name in ("_commit", "_rollback"):
             setattr(kind, name, self._noting_end(getattr(kind, name)))
+        SQLiteCursorWrapper.fetchone = self._noting_end(SQLiteCursorWrapper.fetchone, "returning_at")
 
-    def _noting_end(self, end):
-        def noting(connection):
+    def _noting_end(self, end, began="taken_at"):
+        def noting(thing):
             try:
-                return end(connection)
+                return end(thing)
             finally:
-                if taken_at := getattr(self.here, "taken_at", None):
+                if taken_at := getattr(self.here, began, None):
                     self._add(self.held, caller(), time.perf_counter() - taken_at)
-                    self.here.taken_at = None
+                    setattr(self.here, began, None)
 
         return noting
 

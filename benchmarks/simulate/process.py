@@ -7,7 +7,7 @@ from collections import deque
 
 from benchmarks.simulate.scenarios import NEVER
 from flasky.mail.conf import conf
-from flasky.mail.delivery import engine, worker
+from flasky.mail.delivery import batches, worker
 from flasky.mail.transports import base
 
 
@@ -174,5 +174,5 @@ class Job:
 
 def share(pace, due, threads):
     """Return how many messages a thread claims, as flasky.mail.delivery reckons it; a test holds the two together."""
-    most = min(engine.CLAIM_LIMIT, int(engine.CLAIM_SECONDS / max(pace, 0.001)) or 1)
+    most = min(batches.CLAIM_LIMIT, int(batches.CLAIM_SECONDS / max(pace, 0.001)) or 1)
     return min(most, math.ceil(min(due, most * threads) / threads))

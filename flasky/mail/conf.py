@@ -49,7 +49,8 @@ class Setting(Generic[Value]):
     def __get__(self, conf: object | None, owner: type) -> Any:
         if conf is None:
             return self
-        return getattr(settings, self.name) if self.is_set() else self.fallback()
+        value = getattr(settings, self.name, None)  # once: whoever delivers asks some forty times a mail
+        return self.fallback() if value is None else value
 
     def is_set(self) -> bool:
         return getattr(settings, self.name, None) is not None
@@ -85,6 +86,11 @@ class SubjectPrefix(OrDjangos[str]):
 
 
 class OfMailer(Setting[Value]):
+    def __get__(self, conf: object | None, owner: type) -> Any:
+        if conf is not None and is_another_asked_for():
+            return self.fallback()
+        return super().__get__(conf, owner)
+
     def is_set(self) -> bool:
         """Say that ours, which is about the relay behind the outbox, is not set while another mailer is asked for."""
         return super().is_set() and not is_another_asked_for()

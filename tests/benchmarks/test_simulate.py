@@ -14,7 +14,7 @@ from benchmarks.simulate.costs import Costs, measured_costs
 from benchmarks.simulate.process import Process, share
 from benchmarks.simulate.scenarios import NEVER, SCENARIOS, Relay, Scenario, expected_messages
 from benchmarks.simulate.world import World, arrivals, seeded, simulate
-from flasky.mail.delivery import engine, worker
+from flasky.mail.delivery import batches, worker
 from flasky.mail.models import State
 from tests.actors import store
 
@@ -151,7 +151,7 @@ def test_a_claim_is_as_large_as_delivery_makes_it(due, settings):
         store("ann@example.com")
     for settings.MAIL_WORKERS in (1, 2, 4, 8):
         for pace in (0.0, 0.003, 0.03, 0.4, 1.0, 5.0):
-            assert share(pace, due, settings.MAIL_WORKERS) == engine._batch_size(pace)[0]
+            assert share(pace, due, settings.MAIL_WORKERS) == batches.next_batch(pace).size
 
 
 def test_what_is_due_first_goes_first():

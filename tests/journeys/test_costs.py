@@ -95,13 +95,16 @@ def test_a_delivered_mail_costs_one_transaction_with_three_writes_and_a_claim_is
         deliver_due()
     claims = 2  # one message to learn how quick the relay is, and the rest
     looks = 1 + claims + 1  # is there anything at all? before each claim: how much is left?
-    assert statements(queries) == {
-        "SELECT": looks + 2 * claims,
+    choices = 2 * claims if connection.vendor == "mysql" else claims  # the others return what the UPDATE has changed
+    at_once = {"WITH": 26, "BEGIN": claims, "UPDATE": claims, "COMMIT": claims}
+    one_by_one = {
         "BEGIN": claims + 26,
         "UPDATE": claims + 26,
         "INSERT": 26 + 26,  # the attempt, and one more in the hour's count
         "COMMIT": claims + 26,
     }
+    writes = at_once if connection.vendor == "postgresql" else one_by_one
+    assert statements(queries) == {"SELECT": looks + choices, **writes}
 
 
 def test_a_mail_costs_one_round_trip_in_groups_and_four_one_by_one(relay, turns):

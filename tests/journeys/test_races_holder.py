@@ -17,6 +17,7 @@ from tests.actors import (
     NOTING,
     POSTPONED,
     REFUSED,
+    UNCOMMITTED,
     WRITING,
     Actor,
     Stop,
@@ -170,7 +171,7 @@ def test_a_rescuer_who_comes_while_the_holder_is_recording_marks_the_next_when_i
 ):
     first, second, third = store(), store(), store()
     stop = stopped_before(second)
-    holder = Actor(deliver_one_claim, before=NOTING, wait=False)
+    holder = Actor(deliver_one_claim, before=UNCOMMITTED, wait=False)
     stopped_after_the_reply.wait()
     expire()
     rescuer = Actor(OutboxMessage.objects.take_over_expired, before=LOCKING)  # it has seen that the lease has expired
@@ -306,7 +307,7 @@ def test_a_holder_who_comes_while_the_rescuer_is_writing_waits_and_changes_nothi
 
 def test_a_rescuer_who_comes_while_the_holder_is_writing_changes_nothing(stopped_after_the_reply, relay):
     message = store()
-    holder = Actor(deliver_due, before=NOTING, wait=False)
+    holder = Actor(deliver_due, before=UNCOMMITTED, wait=False)
     stopped_after_the_reply.wait()
     expire()
     rescuer = Actor(OutboxMessage.objects.take_over_expired, before=LOCKING)  # it has seen that the lease has expired
@@ -328,7 +329,7 @@ def test_a_rescuer_waits_for_no_holder_whose_transaction_stays_open():
     store(), store()
     held, other = claim(), claim("other")
     expire()
-    holder = Actor(lambda: end(held), before=NOTING)  # the row is changed, not committed
+    holder = Actor(lambda: end(held), before=UNCOMMITTED)  # the row is changed, not committed
     wait_until_locked(held)
     assert OutboxMessage.objects.take_over_expired() == 1
     assert holder.result() == State.SENT

@@ -1,6 +1,7 @@
 """Write rows past the ORM, which compiles a statement for each: faster. Without this, save() and bulk_create() do."""
 
 from collections.abc import Sequence
+from datetime import datetime, timezone
 from functools import cache
 from typing import Any
 
@@ -131,7 +132,12 @@ def _fields(model: type[models.Model], names: tuple[str, ...]) -> list[Any]:
 
 
 def _prepared(connection: Any, fields: Sequence[Any], values: Sequence[Any]) -> list[Any]:
+    is_sqlite = connection.vendor == "sqlite"
     return [
-        value if type(value) in PLAIN else field.get_db_prep_save(value, connection)
+        value
+        if (kind := type(value)) in PLAIN
+        else str(value.astimezone(timezone.utc).replace(tzinfo=None))  # as Django does on its way through six functions
+        if is_sqlite and kind is datetime and value.tzinfo
+        else field.get_db_prep_save(value, connection)
         for field, value in zip(fields, values, strict=True)
     ]

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 from django.db import connections
+from django.db.models import Count
 
 from flasky.mail.conf import conf
 from flasky.mail.delivery.engine import deliver_due
@@ -86,4 +87,5 @@ class Drain:
     def _states_of_what_was_tried_after(self, last_attempt: int) -> Counter[str]:
         """Ask the history, which knows: deliver_due() returns nothing when the relay goes away in its midst."""
         tried = Attempt.objects.filter(pk__gt=last_attempt, worker__in=self._threads)
-        return Counter(dict(tried.values_list("message_id", "message__state")).values())
+        messages = OutboxMessage.objects.filter(pk__in=tried.values("message_id"))
+        return Counter(dict(messages.values_list("state").annotate(number=Count("pk"))))

@@ -1,7 +1,6 @@
 """Claim, hand over, record, in that order: every road out of the outbox ends here."""
 
 import logging
-import math
 import random
 import time
 from collections import Counter, deque
@@ -19,16 +18,16 @@ from django.utils import timezone
 from flasky.mail.conf import conf
 from flasky.mail.db.connections import alias, drop_connection, pause, release_connection
 from flasky.mail.db.outages import is_outage
-from flasky.mail.db.sql import count_each
 from flasky.mail.db.write_lock import one_writer
 from flasky.mail.delivery.alarms import alarm_after, end_alarm, keep_back
+from flasky.mail.delivery.batches import CLAIM_LIMIT, next_batch
 from flasky.mail.delivery.claims import renewing
 from flasky.mail.delivery.log import log_attempt
 from flasky.mail.delivery.outcomes import LOST, is_too_old, result_of
 from flasky.mail.delivery.recording import record, recorder
 from flasky.mail.limits.connections import allow_fewer
 from flasky.mail.limits.rate import Permits, reserve
-from flasky.mail.models import OutboxMessage, Priority, State
+from flasky.mail.models import OutboxMessage, State
 from flasky.mail.runtime.identity import this_thread
 from flasky.mail.signals import claimed
 from flasky.mail.transports import NoSlot, Transport, TransportUnavailable, borrow, relay_name
@@ -37,8 +36,6 @@ from flasky.mail.transports.replies import Reply, Verdict
 logger = logging.getLogger(__package__)
 T = TypeVar("T")
 
-CLAIM_LIMIT = 50  # messages
-CLAIM_SECONDS = 1  # s of one connection's work
 SLOT_PAUSE = 1  # s, more or less, between two looks for a connection that may be opened
 FIRST_WAIT, LONGEST_WAIT = 0.05, 2  # s between two tries to record a reply
 
@@ -105,34 +102,23 @@ def _give_up_what_is_too_old(reason: str, stop: Callable[[], bool]) -> None:
 
 
 def _deliver_batch(transport: Transport, stop: Callable[[], bool], note: Callable[[str], None]) -> bool:
-    """Deliver one claim; return False if there was none."""
-    size, priorities = _batch_size(transport.pace)
-    if stop() or not size:
+    """Deliver one claim; return False if there was none, and nothing is due."""
+    batch = next_batch(transport.pace)
+    if stop() or not batch.size:
         return False
-    permits = reserve(transport.server.name, size, stop)
+    permits = reserve(transport.server.name, batch.size, stop)
     try:
         claim = []
         if permits.count:
-            claim = OutboxMessage.objects.claim(permits.count, this_thread(), one_writer(), permits.of(priorities))
+            claim = OutboxMessage.objects.claim(
+                permits.count, this_thread(), one_writer(), permits.of(batch.priorities)
+            )
         if claim:
             claimed.send_robust(OutboxMessage, messages=claim)
             _deliver_in_time(claim, transport, permits, stop, note)
-        return bool(claim)
+        return bool(claim) or not batch.is_counted
     finally:
         permits.give_back()
-
-
-def _batch_size(pace: float) -> tuple[int, list[Priority]]:
-    """Return how many messages to claim, and of which priorities some are due, the most urgent first.
-
-    It is no more than the relay takes soon, nor than this thread's part of what is due and most urgent.
-    """
-    most = min(CLAIM_LIMIT, int(CLAIM_SECONDS / max(pace, 0.001)) or 1)
-    enough = most * conf.MAIL_WORKERS
-    each = [OutboxMessage.objects.due().filter(priority=priority).values("pk")[:enough] for priority in Priority]
-    counts = zip(Priority, count_each(each, connections[alias()]), strict=True)
-    due = {priority: count for priority, count in counts if count}
-    return min(most, math.ceil(next(iter(due.values()), 0) / conf.MAIL_WORKERS)), list(due)
 
 
 def _deliver_in_time(

@@ -17,6 +17,7 @@ from flasky.mail.db.connections import alias
 from flasky.mail.db.outages import is_outage
 from flasky.mail.db.sql import insert_many, update_many
 from flasky.mail.db.write_lock import one_writer
+from flasky.mail.delivery.at_once import CHANGED, NOTED, can_write_at_once, write_at_once
 from flasky.mail.delivery.counting import count
 from flasky.mail.delivery.outcomes import Result, counts_of, drop_bodies, note_statuses, record_one
 from flasky.mail.models import Attempt, OutboxMessage, State
@@ -28,38 +29,22 @@ logger = logging.getLogger(__name__)
 SENDING = State.SENDING.value
 PLAIN_REPLY = 200  # characters
 
-# What the end of an attempt changes in its message.
-CHANGED = (
-    "state",
-    "next_attempt_at",
-    "finished_at",
-    "attempt_count",
-    "lost_claims",
-    "unknown_ends",
-    "last_reply",
-    "outcomes",
-    "possible_duplicate",
-)
-NOTED = (
-    "message_id",
-    "claim_token",
-    "started_at",
-    "seconds",
-    "outcome",
-    "reply",
-    "server",
-    "secured",
-    "logged_in",
-    "worker",
-)
-
 
 class _SomebodyWasQuicker(Exception):
     pass
 
 
-_waiting: list[Result] = []
-_adding = threading.Condition()
+class _Group:
+    """Results that the thread which came with the first of them writes, while the others wait for its end."""
+
+    def __init__(self) -> None:
+        self.results: list[Result] = []
+        self.is_over = threading.Event()
+
+
+_gathering: _Group | None = None
+_adding = threading.Condition()  # whose lock its holder may take again
+_writing = threading.Lock()
 _recorders = 0  # threads that will record something soon
 _seconds = 0.0  # that the last transaction took
 
@@ -69,13 +54,12 @@ def record(result: Result) -> str:
     connection = connections[alias()]
     if connection.in_atomic_block:  # no other thread can write into this transaction
         record_one(result)
-        return result.state
-    with _adding:
-        _waiting.append(result)
-        _adding.notify_all()
-    with one_writer():
-        if not result.state:
-            _write_what_waits(result, connection)
+    while not result.state:  # if who led its group could not write it, this thread tries
+        group = _join(result)
+        if group.results[0] is result:
+            _lead(group, connection)
+        else:
+            group.is_over.wait()
     return result.state
 
 
@@ -93,38 +77,80 @@ def recorder() -> Iterator[None]:
             _adding.notify_all()
 
 
-def _write_what_waits(own: Result, connection: Any) -> None:
-    global _seconds
+def _join(result: Result) -> _Group:
+    global _gathering
     with _adding:
-        # Half a transaction's time is well spent if it saves others the next one.
-        _adding.wait_for(lambda: len(_waiting) >= _recorders, timeout=_seconds / 2)
-        results = [own, *(result for result in _waiting if result is not own)]
-        _waiting.clear()
+        group = _gathering = _gathering or _Group()
+        group.results.append(result)
+        _adding.notify_all()
+    return group
+
+
+def _lead(group: _Group, connection: Any) -> None:
+    try:
+        with _writing, one_writer():
+            with _adding:
+                # Half a transaction's time is well spent if it saves others the next one.
+                _adding.wait_for(lambda: len(group.results) >= _recorders, timeout=_seconds / 2)
+                _let_others_gather(group)
+            _write(group.results, connection)
+    finally:
+        if _gathering is group:  # interrupted before its turn
+            _let_others_gather(group)
+        group.is_over.set()
+
+
+def _let_others_gather(group: _Group) -> None:
+    global _gathering
+    with _adding:
+        if _gathering is group:
+            _gathering = None
+
+
+def _write(results: Sequence[Result], connection: Any) -> None:
+    global _seconds
     started = time.monotonic()
     try:
         _write_together(results, connection)
     except Exception as error:
-        if is_outage(error):  # the others wait for this thread
+        if is_outage(error):
             raise
-        _write_alone(own)  # whatever is wrong with one of them: the others' threads will write their own
+        _write_alone(results[0])  # whatever is wrong with one of them: the others' threads will write their own
     finally:
         _seconds = min(time.monotonic() - started, 0.01)  # a database that hung once must not delay the next ones
 
 
 def _write_together(results: Sequence[Result], connection: Any) -> None:
-    with transaction.atomic(using=connection.alias):
-        # PostgreSQL takes all statements before it answers; the others have no such mode.
-        with getattr(connection.connection, "pipeline", nullcontext)():
-            updated = _finish_claims(results, connection)
-            _note_attempts([result.attempt for result in results], connection)
-            note_statuses(results, connection)
-            count(map(counts_of, results), connection)
-        if updated.rowcount < len(results):
-            raise _SomebodyWasQuicker
-        drop_bodies(results, connection.alias)
+    with nullcontext() if _is_one_statement(results, connection) else transaction.atomic(using=connection.alias):
+        if can_write_at_once(connection):
+            ended = write_at_once(results, connection)
+        else:
+            ended = _write_one_after_the_other(results, connection)
+        is_ours = len(ended) == len(results)
+        written = results if is_ours else [result for result in results if result.message.pk in ended]
+        note_statuses(written, connection)
+        drop_bodies(written, connection.alias)
         outcome_written.send_robust(OutboxMessage)
-    for result in results:
+    for result in written:
         result.state = result.changes["state"]
+    if not results[0].state:
+        _write_alone(results[0])
+
+
+def _is_one_statement(results: Sequence[Result], connection: Any) -> bool:
+    """Tell whether BEGIN and COMMIT would only be two more journeys to the database."""
+    has_more = outcome_written.has_listeners(OutboxMessage) or any(
+        result.statuses or result.message.is_sensitive for result in results
+    )
+    return can_write_at_once(connection) and not has_more
+
+
+def _write_one_after_the_other(results: Sequence[Result], connection: Any) -> set[int]:
+    if _finish_claims(results, connection).rowcount < len(results):
+        raise _SomebodyWasQuicker
+    _note_attempts([result.attempt for result in results], connection)
+    count(map(counts_of, results), connection)
+    return {result.message.pk for result in results}
 
 
 def _write_alone(result: Result) -> None:
@@ -162,7 +188,7 @@ def _plain_text(text: str) -> str:
 def _finish_claims(results: Sequence[Result], connection: Any) -> Any:
     """Write the messages' new values; return the cursor, which knows how many claims were still their holder's."""
     rows = [
-        [*(each.changes[name] for name in CHANGED), None, None, each.message.pk, each.message.claim_token, SENDING]
+        [each.changes[name] for name in CHANGED] + [None, None, each.message.pk, each.message.claim_token, SENDING]
         for each in results
     ]
     changed = (*CHANGED, "claim_token", "lease_expires_at")
@@ -175,6 +201,5 @@ def _note_attempts(attempts: Sequence[dict[str, Any]], connection: Any) -> None:
 
 @forget_in_child
 def _forget_the_parents_threads() -> None:
-    global _adding, _recorders
-    _adding, _recorders = threading.Condition(), 0
-    _waiting.clear()
+    global _adding, _writing, _gathering, _recorders
+    _adding, _writing, _gathering, _recorders = threading.Condition(), threading.Lock(), None, 0

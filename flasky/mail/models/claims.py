@@ -14,6 +14,7 @@ from flasky.mail.models.history import Attempt
 from flasky.mail.models.hourly import HourlyCount
 from flasky.mail.models.leases import end_of_lease
 from flasky.mail.models.one_database import InOneDatabase, write_transaction
+from flasky.mail.models.returning import can_return_from_update, update_returning
 from flasky.mail.models.states import Priority, State
 
 LOST_CLAIMS_UNTIL_HELD = 3
@@ -62,12 +63,22 @@ class Claims(InOneDatabase[Any]):
         token = uuid.uuid4()
         with turn or nullcontext(), write_transaction(self.db):
             candidates = self._first_candidates(limit, among)
+            if not candidates:
+                return []
             # Guarded by the state: where rows cannot be locked, somebody may have been quicker.
-            taken = self.filter(pk__in=candidates, state=State.QUEUED).update(
-                state=State.SENDING, claim_token=token, claimed_by=holder[:255], lease_expires_at=end_of_lease()
-            )
+            mine = self.filter(pk__in=candidates, state=State.QUEUED)
+            claim = {
+                "state": State.SENDING,
+                "claim_token": token,
+                "claimed_by": holder[:255],
+                "lease_expires_at": end_of_lease(),
+            }
+            if can_return_from_update(connections[self.db]):
+                taken = update_returning(mine, claim, FOR_DELIVERY)
+                return sorted(taken, key=lambda each: (each.next_attempt_at, each.pk))
+            mine.update(**claim)
         claimed = self.filter(pk__in=candidates, claim_token=token).order_by(*IN_TURN)
-        return list(claimed.only(*FOR_DELIVERY)) if taken else []
+        return list(claimed.only(*FOR_DELIVERY))
 
     def _first_candidates(self, limit: int, among: Iterable[str]) -> list[int]:
         for priority in among:

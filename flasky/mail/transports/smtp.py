@@ -306,9 +306,10 @@ class SmtpTransport(Transport):
         self.place = "CONTENT"
         try:
             # Giving up here repeats a mail that is perhaps only being scanned (RFC 5321, section 4.5.3.2.6).
-            smtp.sock.settimeout(conf.MAIL_TIMEOUT * CONTENT_TIMEOUT)
+            timeout = conf.MAIL_TIMEOUT
+            smtp.sock.settimeout(timeout * CONTENT_TIMEOUT)
             answer = smtp.getreply()
-            smtp.sock.settimeout(conf.MAIL_TIMEOUT)
+            smtp.sock.settimeout(timeout)
             reply = self._heard("CONTENT", answer)
         except OSError as error:
             self.close()

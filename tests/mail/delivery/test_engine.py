@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from flasky.mail import transports
 from flasky.mail.delivery import engine, retries
+from flasky.mail.delivery.batches import Batch
 from flasky.mail.delivery.engine import deliver_due
 from flasky.mail.delivery.retries import next_attempt_at
 from flasky.mail.models import Attempt, OutboxMessage, Priority, State
@@ -406,23 +407,12 @@ def test_a_relay_that_goes_away_puts_the_message_whose_turn_it_was_behind_the_ot
     assert OutboxMessage.objects.claim(3) == [second, third, first]
 
 
-def test_threads_share_what_is_due(relay, settings):
-    """Otherwise the first would take all, and the others would stand idle while the relay is slow."""
-    settings.MAIL_WORKERS = 4
-    for _ in range(8):
-        store()
-    assert engine._batch_size(pace=0.001) == (2, [Priority.NORMAL])
-    assert engine._batch_size(pace=0.5) == (2, [Priority.NORMAL])
-    assert engine._batch_size(pace=30) == (1, [Priority.NORMAL])
-    OutboxMessage.objects.all().delete()
-    assert engine._batch_size(pace=0.001) == (0, [])
-
-
-def test_threads_share_what_is_most_urgent(settings):
-    settings.MAIL_WORKERS = 4
-    for priority in ["normal"] * 8 + ["urgent"] * 5 + ["bulk"]:
-        store(priority=priority)
-    assert engine._batch_size(pace=0.001) == (2, [Priority.URGENT, Priority.NORMAL, Priority.BULK])
+def test_a_claim_that_gets_nothing_by_another_threads_count_is_followed_by_a_count_of_its_own(relay, monkeypatch):
+    """The bulk mail came after the count, and was stored by somebody who cannot wake us."""
+    store(priority="bulk")
+    batches = iter([Batch(1, [Priority.NORMAL], is_counted=False), Batch(1, [Priority.BULK], is_counted=True)])
+    monkeypatch.setattr(engine, "next_batch", lambda pace: next(batches, Batch(0, [], is_counted=True)))
+    assert deliver_due() == {State.SENT: 1}
 
 
 def test_the_urgent_overtakes_what_was_stored_before_it(relay, settings):
@@ -436,5 +426,6 @@ def test_the_urgent_overtakes_what_was_stored_before_it(relay, settings):
 def test_what_was_taken_by_somebody_else_meanwhile_does_not_keep_the_rest_waiting(relay, monkeypatch):
     """The other has the only urgent message; this one must not end before the normal ones are delivered."""
     store()
-    monkeypatch.setattr(engine, "_batch_size", lambda pace: (1, [Priority.URGENT, Priority.NORMAL]))
+    batch = Batch(1, [Priority.URGENT, Priority.NORMAL], is_counted=True)
+    monkeypatch.setattr(engine, "next_batch", lambda pace: batch)
     assert deliver_due() == {State.SENT: 1}

@@ -20,7 +20,8 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has
 
 LOCKS = {
     "to write": (write_lock, "_writing"),
-    "to record": (recording, "_adding"),
+    "to gather results": (recording, "_adding"),
+    "to record": (recording, "_writing"),
     "to start threads": (threads, "_starting"),
     "to keep connections": (transports, "_keeping"),
     "to keep claims": (claims._heartbeat, "_lock"),
@@ -30,7 +31,7 @@ LOCKS = {
 }
 HELD = {
     "workers": (threads, "_worker", object()),
-    "results to record": (recording, "_waiting", [object()]),
+    "results to record": (recording, "_gathering", object()),
     "threads that record": (recording, "_recorders", 3),
     "kept connections": (transports, "_kept", [object()]),
     "lent connections": (transports, "_lent", {object()}),
