@@ -118,7 +118,8 @@ def test_the_charts_have_their_values_behind_them(page):
     page.get_by_role("link", name="Charts").click()
     for title in ("Sent and failed in the last 24 hours", "Sent and failed in the last 30 days", "What waits"):
         chart = page.locator("figure").filter(has_text=title)
-        expect(chart.get_by_role("img", name=title)).to_be_visible()
+        picture = chart.get_by_role("img", name=title).or_(chart.get_by_role("group", name=title))  # a group has links
+        expect(picture.first).to_be_visible()
         chart.get_by_text("As a table").click()
         expect(chart.get_by_role("table")).to_be_visible()
     expect(page.get_by_role("rowheader", name="example.org")).to_be_visible()
@@ -136,6 +137,7 @@ def test_the_strip_says_how_the_outbox_is(page, path):
 
 @pytest.mark.parametrize("path", ["/admin/", LIST, f"{LIST}?tab=held", f"{LIST}charts/", "/mailbox/"])
 def test_no_page_of_the_outbox_is_wider_than_its_window(page, path):
+    page.expected = ["images.example"]  # which the newest mail, open in the mailbox, may not load
     page.goto(path)
     box = page.locator("html").bounding_box()
     assert box["width"] <= page.viewport_size["width"]
