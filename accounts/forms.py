@@ -15,6 +15,7 @@ from accounts.robots import looks_like_a_robots
 class NameForm(forms.Form):
     name = NameFormField(
         label=_("What is your name?"),
+        label_suffix="",
         widget=forms.TextInput(attrs={"autocomplete": "name", "dir": "auto"}),
     )
 

@@ -21,6 +21,16 @@ SENTENCES: dict[str, str | Promise] = {
     State.CANCELLED: NOT_HANDED_OVER,
 }
 
+DONE, NOW, TO_COME, HELD, NOT = "done", "now", "to-come", "held", "not"  # as the style sheet knows a step
+STORED, WAY, ACCEPTED = _("Stored"), _("On its way"), _("Accepted by the mail server")
+UNDERWAY = ((STORED, DONE), (WAY, NOW), (ACCEPTED, TO_COME))
+STEPS: dict[str, tuple[tuple[str | Promise, str], ...]] = {
+    State.SENT: ((STORED, DONE), (WAY, DONE), (ACCEPTED, DONE)),
+    State.FAILED: ((STORED, DONE), (WAY, DONE), (_("Not accepted"), NOT)),
+    State.HELD: ((STORED, DONE), (_("Kept back"), HELD), (ACCEPTED, TO_COME)),
+    State.CANCELLED: ((STORED, DONE), (_("Called off"), NOT), (ACCEPTED, TO_COME)),
+}
+
 
 class Notification(NamedTuple):
     pk: int
@@ -29,6 +39,11 @@ class Notification(NamedTuple):
     @property
     def sentence(self) -> str:
         return str(SENTENCES.get(self.state, ON_ITS_WAY))
+
+    @property
+    def steps(self) -> tuple[tuple[str | Promise, str], ...]:
+        """Return the steps of its way, each with how far it is."""
+        return STEPS.get(self.state, UNDERWAY)
 
     @property
     def is_final(self) -> bool:

@@ -8,12 +8,15 @@ from django.contrib.auth.views import PasswordResetView
 from django.urls import reverse
 from django.utils import translation
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from accounts.models import User
 from flasky.guard.clients import network
 from flasky.guard.limits import Limit, take
 from flasky.mail import send_email
 from flasky.site.address import site_url
+
+LINK = gettext_noop("Forgotten your login credentials?")  # of the admin's log-in page: Django has it in no Chinese
 
 
 class ResetForm(PasswordResetForm):

@@ -78,5 +78,9 @@ def sample(text: str) -> dict[str, Any]:
     """Return what the mail is shown with as a sample."""
     url = "https://www.example.com/admin/"
     by_whom = _("in the admin, by %(person)s") % {"person": unlinked(text)}
-    said = {"when": long_moment(timezone.now().replace(hour=8, minute=30, second=0)), "way": by_whom, "today": in_words(3)}
+    said = {
+        "when": long_moment(timezone.now().replace(hour=8, minute=30, second=0)),
+        "way": by_whom,
+        "today": in_words(3),
+    }
     return {"user": User(username=text), **said, "user_url": url, "message_url": url}

@@ -150,7 +150,7 @@ def deliver_some(count):
     return {"plans": plans(repeated)}
 
 
-READING = ("SELECT", "UPDATE", "DELETE")
+READING = ("SELECT", "WITH", "UPDATE", "DELETE")
 EXPLAIN = {"sqlite": "EXPLAIN QUERY PLAN", "postgresql": "EXPLAIN", "mysql": "EXPLAIN FORMAT=JSON"}
 
 

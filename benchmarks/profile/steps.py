@@ -22,7 +22,7 @@ STEPS = {
         Step("insert and commit", ("flasky.mail.storing.insert insert_message",), BYTES),
     ),
     "drain": (
-        Step("look what is due", ("flasky.mail.delivery.engine _batch_size",)),
+        Step("look what is due", ("flasky.mail.delivery.batches next_batch",)),
         Step("claim", ("flasky.mail.models.claims claim",)),
         Step("hand over", ("flasky.mail.transports.base deliver_each",), LINE),
         Step("record and commit", ("flasky.mail.delivery.recording record",), SMALL),

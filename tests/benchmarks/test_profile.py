@@ -1,5 +1,8 @@
 """benchmarks.profile: how statements, functions and what libpq writes are summed up. test_costs.py runs all of it."""
 
+import pytest
+
+from benchmarks.child import ROOT
 from benchmarks.profile import __main__ as profile
 from benchmarks.profile import steps, subject
 
@@ -32,6 +35,12 @@ def test_a_step_stands_beside_its_limit(capsys):
     functions = [["flasky.mail.delivery.recording:67 record", 1, 5.0, 900.0]]
     steps.show("drain", functions, {steps.SMALL: 250.0, steps.LINE: 100.0})
     assert "record and commit                 900.0      250  a commit of one small row" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", [name for work in steps.STEPS.values() for step in work for name in step.functions])
+def test_the_functions_of_a_step_are_there(name):
+    module, function = name.split()
+    assert f"def {function}(" in (ROOT / f"{module.replace('.', '/')}.py").read_text("utf-8")
 
 
 def test_a_round_trip_is_speaking_after_having_heard():

@@ -82,7 +82,7 @@ def test_a_user_added_in_the_admin_becomes_a_mail(site, relay):
     assert_tells_of(boss, "boss")
     assert_tells_of(ann, "Ann Lee")
     outbox = visitor.get("/admin/flasky_mail/outboxmessage/").text
-    assert "[Flasky] New User" in outbox
+    assert "New User: " in outbox
     assert "admin@example.com" in outbox
 
 

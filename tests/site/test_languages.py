@@ -22,7 +22,7 @@ CHINESE, ENGLISH = "您叫什么名字？", "What is your name?"
 def test_a_page_speaks_what_the_browser_asks_for(client, asked, shown, code):
     response = client.get("/", headers={"accept-language": asked})
     page = response.content.decode()
-    assert shown in page
+    assert f"{shown}</label>" in page
     assert f'<html lang="{code}"' in page
     assert "Accept-Language" in response["Vary"]
 

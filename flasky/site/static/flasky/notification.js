@@ -6,6 +6,7 @@
   const LONGEST_PAUSE = 10; // s
   const PATIENCE = 120; // s of pauses; the time in which the page was hidden does not count
   const line = document.getElementById("notification");
+  const way = document.getElementById("way");
   let pause = FIRST_PAUSE;
   let waited = 0;
 
@@ -35,11 +36,21 @@
 
   // Return whether the line may still change.
   function show(html) {
-    const fresh = new DOMParser().parseFromString(html, "text/html").getElementById("notification");
+    const answer = new DOMParser().parseFromString(html, "text/html");
+    const fresh = answer.getElementById("notification");
     if (!fresh) return true;
+    draw(answer.getElementById("way").children);
     // Only a change, or a screen reader would say the same again and again.
     if (fresh.textContent !== line.textContent) line.textContent = fresh.textContent;
     return fresh.dataset.ask !== undefined;
+  }
+
+  // Step by step, so that each can change its colour in sight.
+  function draw(steps) {
+    [...way.children].forEach((step, index) => {
+      step.className = steps[index].className;
+      step.textContent = steps[index].textContent;
+    });
   }
 
   askLater();
