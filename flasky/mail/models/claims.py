@@ -59,8 +59,10 @@ class Claims(InOneDatabase[Any]):
         All are of one priority, the first of those in `among` that can be had. There are fewer if they are large. Their
         holder must deliver them in this order, and record each before the text of the next one leaves. The lease is
         reckoned by the database's clock alone: the hosts' clocks may differ. Nothing is written outside of `turn`, for
-        those who write one after the other. With `queued_until` only what has been queued since then or longer.
+        those who write one after the other. With `queued_until` only what has been queued since then or longer; the
+        queryset's own filters would not count, so there must be none.
         """
+        assert not self.query.where, "claim() chooses by itself, whatever the queryset is filtered by"
         token = uuid.uuid4()
         with turn or nullcontext(), write_transaction(self.db):
             keys = self._first_candidates(limit, among, queued_until)
