@@ -71,9 +71,9 @@ def take(model: Model, using: str, keys: list[int], token: UUID, holder: str, na
     if not can_return_from_update(connection):
         with connection.cursor() as cursor:
             cursor.execute(statement, [*values, *keys])
-        return list(model._base_manager.using(using).filter(pk__in=keys, claim_token=token).only(*names))
+        return list(models.QuerySet(model, using=using).filter(pk__in=keys, claim_token=token).only(*names))
     returning = ", ".join(_quoted(using, name) for name in ("id", *names))
-    return list(model._base_manager.using(using).raw(f"{statement} RETURNING {returning}", [*values, *keys]))
+    return list(models.QuerySet(model, using=using).raw(f"{statement} RETURNING {returning}", [*values, *keys]))
 
 
 def can_return_from_update(connection: Any) -> bool:
@@ -94,7 +94,7 @@ def _taking(model: Model, using: str, lease: float) -> tuple[str, tuple[Any, ...
         "claimed_by": _HOLDER,
         "lease_expires_at": end_of_lease(),
     }
-    query: Any = model._base_manager.using(using).filter(state=State.QUEUED).query.chain(UpdateQuery)
+    query: Any = models.QuerySet(model, using=using).filter(state=State.QUEUED).query.chain(UpdateQuery)
     query.add_update_values(claim)
     statement, values = query.get_compiler(connection=connection).as_sql()
     place = _prepared(model, connection, _TOKEN)
