@@ -11,6 +11,7 @@ from tests.docs.pages import blocks
 
 A_USER = "user = User.objects.create_user('Ann {page}')\n"
 PASSWORD_RESET = """
+from accounts.resets import ResetForm
 user.email = "ann@example.com"
 user.set_password("a password")
 user.save()
@@ -20,8 +21,8 @@ form.save(domain_override="example.com")
 """
 # Parts of the settings and scripts of a project that has other packages; the page says with which they were tried.
 OTHER_PROJECTS = {"docs/adopt.md", "docs/pages.md", "docs/settings.md"}
-AFTERWARDS = {"docs/writing-mail.md": PASSWORD_RESET}  # what is only defined there is used here
-MAILS = {"README.md": 3, "docs/writing-mail.md": 7}  # with those about a new user, without the one for tomorrow
+AFTERWARDS = {"docs/writing-mail.md": PASSWORD_RESET}  # to whose form it leads
+MAILS = {"README.md": 3, "docs/writing-mail.md": 8}  # with those about a new user, without the one for tomorrow
 
 
 @pytest.mark.parametrize("page", MAILS)

@@ -1,11 +1,13 @@
 """flasky.databases.sqlite3: whoever wants SQLite's lock looks often for it, and visitors come before deliverers."""
 
+import gc
 import sqlite3
 import threading
 from contextlib import closing
 
 import pytest
 from django.db import OperationalError, connection, transaction
+from django.db.backends.sqlite3.base import SQLiteCursorWrapper
 
 from flasky.databases.sqlite3 import base
 from flasky.mail.runtime import background
@@ -156,3 +158,18 @@ def test_a_write_without_a_transaction_waits_in_sqlite_as_before():
     begin_and_end()
     with connection.cursor() as cursor:
         assert cursor.execute("PRAGMA busy_timeout").fetchone() == (TIMEOUT * 1000,)
+
+
+def test_a_look_in_vain_leaves_no_cursor_for_the_garbage_collector(another_process, clock):
+    """It may run in the thread that has the lock, and would wait there for the connection that waits for the lock."""
+    gc.collect()
+    gc.disable()
+    try:
+        with pytest.raises(OperationalError, match="locked") as last:
+            begin_and_end()
+        del last
+        left = [each for each in gc.get_objects() if isinstance(each, SQLiteCursorWrapper)]
+    finally:
+        gc.enable()
+    assert len(clock.pauses) > 100
+    assert len(left) <= 1  # that of the error which was raised

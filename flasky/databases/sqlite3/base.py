@@ -7,6 +7,7 @@ SQLite itself sleeps in steps that grow to 100 ms, past the moment when the lock
 import random
 import threading
 import time
+import traceback
 from typing import Any
 
 from django.db import OperationalError
@@ -51,6 +52,9 @@ class DatabaseWrapper(base.DatabaseWrapper):
                     is_locked = isinstance(error, OperationalError) and "locked" in str(error)
                     if not is_locked or waited >= timeout:
                         raise
+                    # Django's errors are cycles that hold the cursor. The garbage collector would close it in whatever
+                    # thread it runs, which waits for this connection, and with SQLite's lock in hand for 20 s.
+                    traceback.clear_frames(error.__traceback__)
             time.sleep((LOOK_IN_BACKGROUND if is_polite else LOOK) * random.uniform(0.5, 1.5))
 
     def _take_turn(self, is_polite: bool) -> bool:
