@@ -141,6 +141,7 @@ MIDDLEWARE = [
     "flasky.mail.monitoring.metrics.metrics",
     "flasky.site.request_id.with_request_id",
     "flasky.mail.storing.origin.noting_origin",
+    "flasky.site.middleware.in_ones_own_language",
     "flasky.site.middleware.known_host",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",

@@ -9,6 +9,7 @@ from django.contrib.admin.options import TO_FIELD_VAR
 from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest, UnreadablePostError
 from django.template.loader import render_to_string
+from django.utils import translation
 
 Handler = Callable[[HttpRequest], HttpResponse]
 
@@ -21,6 +22,19 @@ def healthz(get_response: Handler) -> Handler:
     def middleware(request: HttpRequest) -> HttpResponse:
         if request.path == "/healthz":
             return HttpResponse("ok\n", content_type="text/plain")
+        return get_response(request)
+
+    return middleware
+
+
+def in_ones_own_language(get_response: Handler) -> Handler:
+    """Let, as middleware, what is refused before LocaleMiddleware be told in this visitor's language.
+
+    Otherwise it is the language of whoever was served by this thread before.
+    """
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        translation.activate(translation.get_language_from_request(request))
         return get_response(request)
 
     return middleware

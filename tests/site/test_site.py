@@ -9,6 +9,7 @@ from django.contrib.auth.models import Group
 from django.core.exceptions import PermissionDenied, SuspiciousOperation
 from django.test import Client
 from django.urls import path
+from django.utils import translation
 
 from accounts.models import User
 from flasky import urls
@@ -149,6 +150,15 @@ def test_a_host_that_is_not_ours_is_a_bad_request_and_no_news(browser):
     assert response.status_code == 400
     assert_in_the_layout(response, "Flasky - Bad Request", "Bad Request")
     assert not OutboxMessage.objects.exists()
+
+
+@pytest.mark.parametrize(("language", "title"), [("en", "Flasky - Bad Request"), ("zh-hans", "Flasky - 请求有误")])
+def test_what_is_refused_at_once_is_told_in_the_visitors_language_not_in_that_of_the_one_before(
+    client, language, title
+):
+    with translation.override("zh-hans" if language == "en" else "en"):
+        response = client.get("/", headers={"host": "evil.example", "accept-language": language})
+        assert f"<title>{title}</title>" in response.content.decode()
 
 
 def post_in_a_strange_charset(client):

@@ -56,7 +56,8 @@ def plain_project(settings):
     settings.TEMPLATES = [{**engine, "DIRS": []}]
     settings.DEBUG = True
     # It would speak what the request asks for.
-    settings.MIDDLEWARE = [name for name in settings.MIDDLEWARE if name != "django.middleware.locale.LocaleMiddleware"]
+    choosing = {"django.middleware.locale.LocaleMiddleware", "flasky.site.middleware.in_ones_own_language"}
+    settings.MIDDLEWARE = [name for name in settings.MIDDLEWARE if name not in choosing]
 
 
 @pytest.fixture
