@@ -1,5 +1,6 @@
 """Let people choose a new password by a mail in the layout of all others; limit how many of those they can cause."""
 
+import logging
 from typing import Any
 
 from django.conf import settings
@@ -16,6 +17,8 @@ from flasky.guard.limits import Limit, take
 from flasky.mail import send_email
 from flasky.site.address import site_url
 
+logger = logging.getLogger(__name__)
+
 LINK = gettext_noop("Forgotten your login credentials?")  # of the admin's log-in page: Django has it in no Chinese
 
 
@@ -29,9 +32,18 @@ class ResetForm(PasswordResetForm):
         to_email: str,
         html_email_template_name: str | None = None,
     ) -> None:
-        """Send ours instead of Django's, in the language of whoever asks for it. The address is never the request's."""
+        """Send ours instead of Django's, in the language of whoever asks for it.
+
+        The site's address is never the request's: whoever asks could make the link, with its token, lead elsewhere.
+        """
+        site = site_url()
+        if not site:
+            logger.error(
+                "No mail to choose a new password was sent: ALLOWED_HOSTS names no whole host, so nobody knows where "
+                "its link should lead. Set FLASKY_SITE_URL, for example to https://www.example.com."
+            )
+            return
         link = reverse("password_reset_confirm", args=[context["uid"], context["token"]])
-        site = site_url() or f"{context['protocol']}://{context['domain']}"
         send_email(
             to_email,
             _("Choose a new password"),

@@ -42,6 +42,13 @@ def test_the_mail_leads_to_a_page_where_a_new_password_is_chosen(client, ann):
     assert client.get(link, follow=True).context["validlink"] is False
 
 
+def test_where_nobody_knows_the_sites_address_no_link_leads_to_the_host_of_whoever_asks(client, settings, caplog):
+    settings.FLASKY_SITE_URL, settings.ALLOWED_HOSTS, settings.DEBUG = "", ["*"], False
+    assert client.post(ASK, {"email": "ann@example.com"}, headers={"host": "evil.example"}).status_code == 302
+    assert not OutboxMessage.objects.exists()
+    assert "Set FLASKY_SITE_URL" in caplog.text
+
+
 def test_nobody_learns_whether_there_is_such_an_account(client):
     known, unknown = (client.post(ASK, {"email": address}) for address in ("ann@example.com", "bob@example.com"))
     assert (known.status_code, known["Location"]) == (unknown.status_code, unknown["Location"])
