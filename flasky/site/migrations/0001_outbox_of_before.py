@@ -49,13 +49,14 @@ def move(apps, schema_editor):
     for model, table, columns, values in moves:
         copy_rows(connection, model, table, columns, values)
         go_on_counting(connection, model._meta.db_table, table)
+    if connection.vendor == "postgresql":
+        keep_what_came_meanwhile(connection, moves)
     applied = MigrationRecorder(connection).migration_qs.filter(app=LABEL_BEFORE)
     if moves and not applied.filter(name__startswith="0005").exists():
         name_recipients(apps, connection)
         count_what_has_ended(apps, connection)
     move_content_type(apps, connection)
     if connection.vendor == "postgresql":
-        keep_what_came_meanwhile(connection, moves)
         schema_editor.execute("SET CONSTRAINTS ALL IMMEDIATE")  # a table with checks to come cannot be dropped
     for _, table, _, _ in reversed(moves):
         schema_editor.execute(f"DROP TABLE {connection.ops.quote_name(table)}")
