@@ -29,7 +29,10 @@ def test_what_is_counted_is_of_the_tab_and_the_time():
     store(kind="a", state=State.FAILED)
     store(kind="a", state=State.FAILED, created_at=NOON - timedelta(days=1))
     store(kind="b")
-    assert [(kind.value, kind.messages) for kind in offers(tab="failed", time="2026-11-03")[0]] == [("a", "1"), ("b", "0")]
+    assert [(kind.value, kind.messages) for kind in offers(tab="failed", time="2026-11-03")[0]] == [
+        ("a", "1"),
+        ("b", "0"),
+    ]
 
 
 def test_a_count_that_is_cut_off_says_so(monkeypatch):
