@@ -266,14 +266,13 @@ class SmtpTransport(Transport):
 
     def _answers(self, message: Any, recipients: list[str]) -> Iterator[Answer]:
         """Yield the server's answer to each command of the envelope; say only then the commands that follow it."""
-        commands = self._commands(message, recipients)
-        size = GROUP if self.takes_groups else 1
         is_said, self.announced = self.announced is message, None
-        for start in range(0, len(commands), size):
-            group = commands[start : start + size]
-            if not is_said:
-                self._send(b"".join(group))
-            for _ in group:
+        unsaid = [] if is_said else self._commands(message, recipients)
+        number, size = len(recipients) + len(("MAIL", "DATA")), GROUP if self.takes_groups else 1
+        for start in range(0, number, size):
+            if unsaid:
+                self._send(b"".join(unsaid[start : start + size]))
+            for _ in range(start, min(start + size, number)):
                 yield self._smtp.getreply()
 
     @property
