@@ -16,6 +16,7 @@ from playwright.sync_api import Error, sync_playwright
 from flasky.guard import limits
 from flasky.mail import transports
 from flasky.mail.compat import HAS_MAILERS
+from flasky.mail.runtime import clock
 from flasky.mail.transports import smtp
 from tests.browser import FLAGS, another_host, chromium
 from tests.databases import drop_databases, end_sessions
@@ -105,8 +106,10 @@ def pytest_runtest_protocol(item):
 
 @pytest.fixture(autouse=True)
 def nothing_left_over():
-    """No test sees another's mail, kept connections or delivering threads, nor what was learned of a server."""
+    """No test sees another's mail, kept connections or threads, nor what was learned of servers and clocks."""
+    time = clock._last, clock._jumped_at
     yield
+    clock._last, clock._jumped_at = time
     transports.close_kept()
     forget_the_servers()
     limits._full.clear()

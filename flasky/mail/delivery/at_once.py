@@ -11,11 +11,11 @@ from functools import cache
 from typing import Any
 
 from django.db import connections, models
-from django.utils import timezone
 
 from flasky.mail.delivery.counting import slot
 from flasky.mail.delivery.outcomes import Result, counts_of
 from flasky.mail.models import Attempt, HourlyCount, OutboxMessage, State
+from flasky.mail.runtime import clock
 
 # What the end of an attempt changes in its message.
 CHANGED = (
@@ -50,7 +50,7 @@ def can_write_at_once(connection: Any) -> bool:
 
 def write_at_once(results: Sequence[Result], connection: Any) -> set[int]:
     """Write messages, attempts and counts; return the keys of the messages whose claims were still their holders'."""
-    hour = timezone.now().replace(minute=0, second=0, microsecond=0)
+    hour = clock.now().replace(minute=0, second=0, microsecond=0)
     with connection.cursor() as cursor:
         cursor.execute(_statement(connection.alias), [json.dumps([*map(_row, results)], default=_text), hour, slot()])
         return {key for (key,) in cursor.fetchall()}
