@@ -146,6 +146,7 @@ def nothing_left_on_the_machine():
 
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup):
+    clock.TRUST = float("inf")  # or some test or other would have a statement more
     yield
     connection.close()
     end_sessions(connection.settings_dict["NAME"])

@@ -23,11 +23,11 @@ class Timekeeper:
     def look(self) -> int:
         """Ask for the time; return how many messages are due now because a clock had been ahead.
 
-        Another process may write by the time before for as long as a lease lasts. Nobody may have been there when the
+        Another process may write by the time before until it asks, and end what it has begun. Nobody may have been there when the
         clock was set: a new process looks too.
         """
         if clock.measure() < 0:
-            self._was_ahead_until = time.monotonic() + conf.MAIL_LEASE
+            self._was_ahead_until = time.monotonic() + clock.TRUST + conf.MAIL_LEASE
         was_ahead = time.monotonic() < self._was_ahead_until
         found = 0
         if was_ahead or self._is_new:

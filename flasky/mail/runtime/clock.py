@@ -20,7 +20,7 @@ STATEMENTS = {
     "mysql": "SELECT UTC_TIMESTAMP(6)",
 }
 TOO_FAR = 5  # s by which a host's clock may differ from the database's, and by which that may move at once
-TRUST = 3600  # s for which a measurement is good enough for those who only store, and look
+TRUST = 60  # s for which a measurement is good enough for those who only store, and look
 SLIP = 1  # s by which this host's two clocks move against each other when it was set, or has slept
 
 

@@ -227,6 +227,7 @@ def test_the_budget_counts_nothing_of_the_future(settings):
     store()
     jump(days=-5)
     forget()  # as a new process
+    clock.measure()
     assert state_of(store()) == State.QUEUED
     assert state_of(store()) == State.HELD
 
