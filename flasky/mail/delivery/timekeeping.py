@@ -23,8 +23,8 @@ class Timekeeper:
     def look(self) -> int:
         """Ask for the time; return how many messages are due now because a clock had been ahead.
 
-        Another process may write by the time before until it asks, and end what it has begun. Nobody may have been there when the
-        clock was set: a new process looks too.
+        Another process may write by the time before until it asks, and end what it has begun. Nobody may have been
+        there when the clock was set: a new process looks too.
         """
         if clock.measure() < 0:
             self._was_ahead_until = time.monotonic() + clock.TRUST + conf.MAIL_LEASE
