@@ -15,7 +15,7 @@ NAMES = {'created_at': {'verbose_name': 'stored at'}, 'queued_at': {'verbose_nam
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('flasky_mail', '0002_action_tried_now'),
+        ('flasky_mail', '0003_record_at_once'),
     ]
 
     operations = [
