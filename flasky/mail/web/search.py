@@ -13,9 +13,9 @@ from typing import Any, Protocol
 from urllib.parse import urlencode
 
 from django.db.models import Exists, OuterRef, Q
-from django.utils import timezone
 
 from flasky.mail.models import OutboxMessage, OutboxMessageQuerySet, ProviderStatus
+from flasky.mail.runtime import clock
 from flasky.mail.status.written import number
 from flasky.mail.web.date_range import Period, parse_moment
 from flasky.mail.web.failures import keys_of
@@ -62,7 +62,7 @@ class Listing:
 
     def __init__(self, query: Mapping[str, str], names: Names | None = None) -> None:
         self.names = names
-        self.now = timezone.now()
+        self.now = clock.now()
         choices, self.words = chosen(query, _text(query, "q")[:200].strip())
         self.tab = next((tab for tab in TABS if tab.name == choices["tab"]), TABS[0])
         self.kind = _text(choices, "kind")
