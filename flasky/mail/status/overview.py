@@ -10,8 +10,8 @@ from flasky.mail.conf import conf
 from flasky.mail.dispatchers import delivers_inline
 from flasky.mail.models import Attempt, HourlyCount, OutboxMessage, Process, RelayOutage, State
 from flasky.mail.status.alerts import delivery_notice, fewer_connections, over_budget
-from flasky.mail.status.explanations import stuck
-from flasky.mail.status.written import age
+from flasky.mail.status.explanations import RESTART, stuck
+from flasky.mail.status.written import age, joined
 
 NEWEST = 1000  # attempts that one look reads
 MINUTE = timedelta(seconds=60)
@@ -93,7 +93,7 @@ def overview() -> Overview:
         missing=missing,
         is_inline=is_inline,
         notice=delivery_notice(relay_is_away=is_away, somebody_delivers=is_inline or bool(alive)),
-        stuck=[] if is_away else stuck(alive),
+        stuck=[] if is_away else [joined(sentence, RESTART) for sentence in stuck(alive)],
     )
 
 
