@@ -14,8 +14,6 @@ CODE = "eo"  # Django has Esperanto in part
 SCRIPT = """
 import django
 django.setup()
-from django.core.management import call_command
-call_command("migrate", verbosity=0)
 from django.test import Client
 visitor = Client(SERVER_NAME="localhost")
 page = visitor.get("/").content.decode()
@@ -56,6 +54,7 @@ def run(tmp_path_factory):
         )
         return finished.stdout + finished.stderr
 
+    run("manage.py", "migrate", "--verbosity", "0")
     return run
 
 
