@@ -2,7 +2,7 @@
 
 from django.db import migrations, models
 
-from flasky.mail.db.online import AddIndexOnline
+from flasky.mail.migrating.online import AddIndexOnline
 
 
 class Migration(migrations.Migration):

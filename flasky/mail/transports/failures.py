@@ -20,7 +20,7 @@ from flasky.mail.transports import sentences_of_providers as sentences
 from flasky.mail.transports.answers import Answer, answer_of
 from flasky.mail.transports.diagnosis import say
 from flasky.mail.transports.errors import TransportUnavailable
-from flasky.mail.transports.in_time import RequestWasCutShort
+from flasky.mail.transports.in_time import AnswerHasNoEnd, RequestWasCutShort
 from flasky.mail.transports.replies import Reply, Verdict, verdict_of
 from flasky.mail.transports.reply_table import Row, Scope, find_row_of_api
 
@@ -196,6 +196,8 @@ def _why_unknown(error: Exception, who: str) -> str:
     kinds = _kinds(error)
     if kinds & TOO_SLOW or _find(error, TimeoutError):
         return sentences.DOUBT_SILENT % {"who": who, "seconds": conf.MAIL_TIMEOUT}
+    if _find(error, AnswerHasNoEnd):
+        return sentences.DOUBT_ENDLESS % {"who": who}
     if kinds & IN_PART:
         return sentences.DOUBT_IN_PART % {"who": who}
     if _find(error, ConnectionError) or "ConnectionClosedError" in kinds:

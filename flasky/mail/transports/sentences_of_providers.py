@@ -27,6 +27,7 @@ CUT_SHORT = _(
 )
 DOUBT_SILENT = _("%(who)s may have taken the mail: it did not answer within %(seconds)s s.")
 DOUBT_IN_PART = _("%(who)s may have taken the mail: its answer ended in the middle.")
+DOUBT_ENDLESS = _("%(who)s may have taken the mail: its answer has no end.")
 DOUBT_CLOSED = _("%(who)s may have taken the mail: it closed the connection instead of an answer.")
 DOUBT_NO_HTTP = _("%(who)s may have taken the mail: it gave no answer in HTTP.")
 DOUBT_FAILED = _("Nobody knows whether the server has the message: the back end failed (%(kind)s: %(error)s).")
