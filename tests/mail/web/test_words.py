@@ -39,7 +39,6 @@ VALUES = {
     r"\b(?:text|image)/\w+": "the kind of an attachment",
     r"\bmail/\w+(?:/\w+)?": "a kind of mail",
     r"(?:\[Flasky\] )?Fwd:": "what the subject of a mail begins with",
-    r"\b(?:usual|very-long|right-to-left|emoji|markup|quotes|missing)\b": "the name of a sample",
     r"\bAccounts\b": "an app of the project",
     r"\bmanage\.py \w+": "a command",
     r"\bEnglish\b": "the name of a language, in that language",
