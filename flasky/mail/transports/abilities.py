@@ -47,11 +47,10 @@ def fit(message: Any, features: Mapping[str, str], server: str) -> Fitted:
 def wide_ones_refused(message: Any, server: str) -> dict[str, Reply]:
     """Return the refusal of each recipient with an address outside ASCII; of all if the sender's is."""
     if not message.envelope_sender.isascii():
-        text = NO_WIDE_SENDER
-        return dict.fromkeys(message.remaining_recipients, Reply(Verdict.REFUSED, text % {"server": server}))
-    text = NO_WIDE_ADDRESS
-    reply = Reply(Verdict.REFUSED, text % {"server": server})
-    return {address: reply for address in message.remaining_recipients if not address.isascii()}
+        reply = Reply(Verdict.REFUSED, NO_WIDE_SENDER % {"server": server})
+        return dict.fromkeys(message.remaining_recipients, reply)
+    wide = [address for address in message.remaining_recipients if not address.isascii()]
+    return dict.fromkeys(wide, Reply(Verdict.REFUSED, NO_WIDE_ADDRESS % {"server": server})) if wide else {}
 
 
 def _not_to_be_altered(server: str, reason: str) -> Reply:
