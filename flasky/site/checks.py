@@ -175,5 +175,5 @@ def check_catalogues() -> Iterator[checks.CheckMessage]:
             yield checks.Warning(
                 _("%(file)s is not compiled: nobody is offered its language.") % {"file": catalogue},
                 hint=_("Run python -m django compilemessages in the folder of manage.py."),
-                id="flasky.W056",
+                id="flasky.W057",
             )

@@ -22,7 +22,9 @@ from flasky.mail.compat import backends_of_the_project, lacks_transport
 from flasky.mail.conf import DISPATCHERS, NAMES, TRANSPORTS, Conf, OfDispatcher, conf
 from flasky.mail.db.outages import what_is_wrong
 from flasky.mail.models import OutboxMessage, Process, RelayOutage, WriteProbe
+from flasky.mail.runtime import clock
 from flasky.mail.status.alerts import DELIVERERS, overdue
+from flasky.mail.status.clocks import ADVICE, wrong_clocks
 from flasky.mail.status.explanations import RESTART, has_waited, stuck
 from flasky.mail.status.in_their_words import in_their_words
 from flasky.mail.status.written import joined, listed
@@ -68,9 +70,11 @@ def check_delivery(databases: Any = None, **options: Any) -> list[checks.CheckMe
         late, outage = overdue(), RelayOutage.objects.for_all().first()
         stuck_ones = stuck(Process.objects.stuck()) if not outage else []
         WriteProbe.objects.exists()
+        clock.measure()
+        clocks = wrong_clocks(Process.objects.alive())
     except DatabaseFailure:
         return []
-    return [*check_writable(), *check_overdue(late, outage), *check_stuck(stuck_ones)]
+    return [*check_writable(), *check_overdue(late, outage), *check_stuck(stuck_ones), *check_clocks(clocks)]
 
 
 def check_writable() -> Iterator[checks.CheckMessage]:
@@ -95,6 +99,11 @@ def check_overdue(late: str, outage: RelayOutage | None) -> Iterator[checks.Chec
 def check_stuck(sentences: list[str]) -> Iterator[checks.CheckMessage]:
     for sentence in sentences:
         yield checks.Warning(sentence, hint=str(RESTART), id="flasky.W006")
+
+
+def check_clocks(sentences: list[str]) -> Iterator[checks.CheckMessage]:
+    for sentence in sentences:
+        yield checks.Warning(sentence, hint=str(ADVICE), id="flasky.W056")
 
 
 def check_types() -> Iterator[checks.CheckMessage]:

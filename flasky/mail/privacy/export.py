@@ -5,11 +5,11 @@ from datetime import datetime
 from typing import IO, Any
 from zipfile import ZIP_DEFLATED, ZipFile
 
-from django.utils import timezone
 from django.utils.translation import gettext_lazy
 
 from flasky.mail.models import Action, OutboxMessage
 from flasky.mail.privacy.trail import Person, Trail
+from flasky.mail.runtime import clock
 
 ABOUT_THIS_FILE = gettext_lazy(
     "What a site keeps of your mail, as of %(now)s.\n"
@@ -21,7 +21,7 @@ ABOUT_THIS_FILE = gettext_lazy(
 
 def export(person: Person, file: IO[bytes]) -> tuple[int, int]:
     """Write a zip file; return how many messages it lists, and how many of them it has whole."""
-    trail, now = Trail.of(person), timezone.now()
+    trail, now = Trail.of(person), clock.now()
     kinds = {
         "about you": trail.about,
         "to you": trail.alone,
