@@ -224,7 +224,7 @@ def test_migrate_says_beforehand_what_it_locks_of_tables_that_have_rows(new_with
     }[new_with_rows.vendor]
 
     beforehand = said("migration_locks", database=new_with_rows.alias)
-    on_the_way = said("migrate", "flasky_mail", database=new_with_rows.alias)
+    on_the_way = said("migrate", database=new_with_rows.alias)
     afterwards = said("migration_locks", database=new_with_rows.alias)
 
     head, *every = beforehand.splitlines()
@@ -233,7 +233,7 @@ def test_migrate_says_beforehand_what_it_locks_of_tables_that_have_rows(new_with
     assert all(line.endswith(f": {lasts}.") for line, lasts in zip(lines, expected, strict=True))
     assert "Create index tried on field(s) kind of model outboxmessage (flasky_mail_outboxmessage, about" in lines[0]
     assert "0002_of_every_kind: Count every message's attempts anew: " in lines[2]
-    assert all(line in on_the_way for line in [head, *lines])
+    assert beforehand in on_the_way
     assert on_the_way.index(lines[0]) < on_the_way.index("Applying")
     assert "No migration waits." in afterwards
 
