@@ -12,11 +12,13 @@ from django.apps import apps
 from django.conf import settings
 from django.core import checks
 from django.db import Error as DatabaseFailure
-from django.db import router, transaction
+from django.db import connections, router, transaction
 from django.utils.module_loading import import_string
 
 from flasky.mail.compat import backends_of_the_project, lacks_transport
 from flasky.mail.conf import DISPATCHERS, NAMES, TRANSPORTS, Conf, OfDispatcher, conf
+from flasky.mail.db.isolation import is_fit, isolation_level
+from flasky.mail.db.largest import largest_content, where_it_is_set
 from flasky.mail.db.outages import what_is_wrong
 from flasky.mail.limits.budget import PERIODS
 from flasky.mail.models import OutboxMessage, Process, RelayOutage, WriteProbe
@@ -66,7 +68,46 @@ def check_delivery(databases: Any = None, **options: Any) -> list[checks.CheckMe
         WriteProbe.objects.exists()
     except DatabaseFailure:
         return []
-    return [*check_writable(), *check_overdue(late, outage), *check_stuck(stuck_ones)]
+    return [
+        *check_isolation(),
+        *check_room(),
+        *check_writable(),
+        *check_overdue(late, outage),
+        *check_stuck(stuck_ones),
+    ]
+
+
+def check_isolation() -> Iterator[checks.CheckMessage]:
+    """Find a level by which two who deliver at once undo each other's transactions, whoever has set it."""
+    connection = connections[router.db_for_write(OutboxMessage)]
+    level = isolation_level(connection)
+    if is_fit(level, connection.vendor):
+        return
+    what = f"The outbox's transactions are {level.upper()}"
+    hint = (
+        "Let them be READ COMMITTED: remove isolation_level from the OPTIONS of DATABASES, or what ALTER ROLE or "
+        "ALTER DATABASE … SET default_transaction_isolation, or the server's transaction_isolation, says."
+    )
+    if level == "serializable" or connection.vendor == "postgresql":
+        yield checks.Error(
+            f"{what}: whoever claims, records or stores beside others is refused by the database again and again.",
+            hint=hint,
+            id="flasky.E046",
+        )
+    else:
+        yield checks.Warning(f"{what}: its claims and counts are made for READ COMMITTED.", hint=hint, id="flasky.W010")
+
+
+def check_room() -> Iterator[checks.CheckMessage]:
+    connection = connections[router.db_for_write(OutboxMessage)]
+    most = largest_content(connection)
+    if most < conf.MAIL_MAX_SIZE:
+        yield checks.Warning(
+            f"MAIL_MAX_SIZE is {conf.MAIL_MAX_SIZE:,} bytes, and {where_it_is_set(connection)} lets a mail have "
+            f"{most:,} at most: a larger one cannot be stored.",
+            hint=f"Set MAIL_MAX_SIZE to {most:,} or less, or raise the database's limit.",
+            id="flasky.W011",
+        )
 
 
 def check_writable() -> Iterator[checks.CheckMessage]:
