@@ -1,5 +1,4 @@
 import os
-import signal
 import ssl
 import threading
 import time
@@ -58,9 +57,6 @@ rules.load_profile("suite")
 
 
 def pytest_configure():
-    """Be stopped as whatever is started on a terminal: a shell lets its background jobs, and theirs, ignore Ctrl-C."""
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ.pop("PYTEST_ADDOPTS", None)  # what this run was told is none of the projects' that tests start
 
 
