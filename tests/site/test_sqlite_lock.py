@@ -166,12 +166,17 @@ def test_a_look_in_vain_leaves_no_cursor_for_the_garbage_collector(another_proce
     gc.collect()
     gc.disable()
     try:
+        before = cursors()
         with pytest.raises(OperationalError, match="locked") as last:
             begin_and_end()
         del last
-        # Of some objects isinstance() would ask the class, and Django's lazy ones would begin to work.
-        left = [each for each in gc.get_objects() if type(each) is SQLiteCursorWrapper]
+        left = cursors() - before
     finally:
         gc.enable()
     assert len(clock.pauses) > 100
-    assert len(left) <= 1  # that of the error which was raised
+    assert left <= 1  # that of the error which was raised
+
+
+def cursors():
+    # Of some objects isinstance() would ask the class, and Django's lazy ones would begin to work.
+    return sum(type(each) is SQLiteCursorWrapper for each in gc.get_objects())
