@@ -211,3 +211,43 @@ def test_one_box_ticks_all_and_the_bar_shows_the_count_and_what_can_be_done(brow
         assert first.bounding_box() == before
         page.get_by_role("checkbox", name="Tick all on this page").uncheck()
         expect(page.get_by_role("button", name="Try now", exact=True)).to_be_hidden()
+
+
+# A bad day
+
+BAD_DAY = (
+    FAILURES
+    + AWAY
+    + """
+for number, message in enumerate(OutboxMessage.objects.all()[:6]):
+    OutboxMessage.objects.filter(pk=message.pk).update(recipients=[f"b@{number}.example"])
+late = timezone.now() - timedelta(hours=1)
+OutboxMessage.objects.filter(pk__gt=message.pk).update(state="queued", next_attempt_at=late)
+RelayOutage.objects.update(reason="The relay refuses the login of a name that is as long as some. " * 9)
+"""
+)
+SCREENS = {"laptop": {"viewport": {"width": 1280, "height": 800}}, "phone": PHONE}
+
+
+@pytest.mark.parametrize("tab", ["", "?tab=failed"])
+@pytest.mark.parametrize("screen", SCREENS)
+def test_on_a_bad_day_the_first_row_is_above_the_middle_of_a_laptops_screen_and_on_a_phones(browser, site, screen, tab):
+    store(site, 9)
+    site.shell(BAD_DAY)
+    with logged_in(browser, site, "ann", **SCREENS[screen]) as page:
+        page.goto(f"/admin/flasky_mail/outboxmessage/{tab}")
+        expect(page.get_by_text("The relay takes no mail")).to_be_visible()
+        first = page.locator(".rows > li").first.bounding_box()
+        assert first["y"] + (0 if screen == "laptop" else 48) < {"laptop": 400, "phone": 740}[screen]
+    site.shell("from flasky.mail.models import RelayOutage; RelayOutage.objects.all().delete()")
+
+
+def test_what_is_cut_off_in_the_banner_can_be_unfolded(browser, site):
+    store(site, 9)
+    site.shell(BAD_DAY)
+    with logged_in(browser, site, "ann", viewport={"width": 1280, "height": 800}) as page:
+        banner = page.locator(".overview-what")
+        cut = banner.bounding_box()["height"]
+        page.get_by_text("Something is wrong").click()
+        assert banner.bounding_box()["height"] > 2 * cut
+    site.shell("from flasky.mail.models import RelayOutage; RelayOutage.objects.all().delete()")

@@ -58,6 +58,7 @@ class Worker:
         self._outage_noted = True  # perhaps: by a process that is gone
         self._pause = 0.0  # s
         self._probe_at = 0.0  # on the monotonic clock
+        self._probe_asked: datetime | None = None  # the time of the last probe that was asked for, which is done once
         self._rest_until = 0.0  # on the monotonic clock: the provider has said for how long it wants no request
         self._timer = threading.Thread(target=self._run, name="mail-timer", daemon=True)
 
@@ -105,8 +106,9 @@ class Worker:
 
     def _sweep(self) -> float:
         """Give due messages to free threads and return the seconds until the next look."""
-        free, is_maintenance_due = self._free_threads(), time.monotonic() >= self._maintain_at
         try:
+            self._hasten_probe()
+            free, is_maintenance_due = self._free_threads(), time.monotonic() >= self._maintain_at
             found = self._look(free) if free or is_maintenance_due else []
             queued, now = [moment for state, moment in found if state == State.QUEUED], timezone.now()
             due = sum(moment <= now for moment in queued)
@@ -119,6 +121,15 @@ class Worker:
         self._submit(min(free, due))
         later = [moment for moment in queued if moment > now]
         return self._seconds_to_next_sweep(later[0] if free and later else None)
+
+    def _hasten_probe(self) -> None:
+        """Probe the relay now if a person has asked for it, but never while the other side wants no request."""
+        if not self._outage or time.monotonic() >= self._probe_at:
+            return
+        asked = RelayOutage.objects.passed_probe(relay_name())
+        if asked is not None and asked != self._probe_asked:
+            with self._lock:
+                self._probe_asked, self._probe_at = asked, self._rest_until
 
     def _free_threads(self) -> int:
         with self._lock:

@@ -28,7 +28,7 @@ class Decisions(Batches):
 
     def try_now(self, by: str = "") -> int:
         """Let what is queued be due now, whatever it waits for; return how many. Its age counts on."""
-        return self._act(Action.Verb.REQUEUED, by, State.for_try_now(), next_attempt_at=timezone.now())
+        return self._act(Action.Verb.TRIED_NOW, by, State.for_try_now(), next_attempt_at=timezone.now())
 
     def release(self, by: str = "") -> int:
         """Go on with what is held, due now; return how many."""

@@ -55,6 +55,7 @@ class Action(models.Model):
 
     class Verb(models.TextChoices):
         REQUEUED = "requeued", _("requeued")
+        TRIED_NOW = "tried_now", _("tried now")  # what waits for its time, or for the relay
         RELEASED = "released", _("released")  # from being held
         HELD = "held", _("held")
         CANCELLED = "cancelled", _("cancelled")

@@ -126,6 +126,16 @@ class RelayOutageQuerySet(InOneDatabase["RelayOutage"]):
         with write_transaction(self.db):
             return self.update_or_create(server=server[:255], sender=sender, defaults=changes)[1]
 
+    def ask_now(self) -> None:
+        """Let each relay that takes nobody's mail be probed at the next look of whoever delivers to it."""
+        now = timezone.now()
+        self.filter(sender="", next_probe_at__gt=now).update(next_probe_at=now)
+
+    def passed_probe(self, server: str) -> datetime | None:
+        """Return for when the relay's next probe was planned, or asked, if that time has come."""
+        passed = self.filter(server=server[:255], sender="", next_probe_at__lte=timezone.now())
+        return passed.values_list("next_probe_at", flat=True).first()
+
     def clear(self, server: str, sender: str = "") -> None:
         self.filter(server=server[:255], sender=sender).delete()
 

@@ -11,7 +11,7 @@ from flasky.mail.status.reasons import Reason, reason_of
 from flasky.mail.web.charts import readable
 
 NEWEST = 2_000  # failures that one look reads
-MOST_SHOWN = 3  # groups; the others unfold
+MOST_SHOWN = 1  # group; the others unfold: the first row of the list stays on the first screen
 FEWEST = 2  # groups, and messages in the largest, that make a list of groups worth its room
 
 

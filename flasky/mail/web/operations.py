@@ -5,7 +5,7 @@ from collections.abc import Callable
 from django.db import connections, router
 from django.utils.translation import gettext_lazy, ngettext_lazy
 
-from flasky.mail.models import MAX_ACTOR, Action, OutboxMessage, OutboxMessageQuerySet, State
+from flasky.mail.models import MAX_ACTOR, Action, OutboxMessage, OutboxMessageQuerySet, RelayOutage, State
 from flasky.mail.models.one_database import write_transaction
 from flasky.mail.status.reasons import reason_of
 from flasky.mail.storing.copies import forwarding, new_message_from, new_message_to
@@ -60,6 +60,12 @@ def _send_to_person(original: OutboxMessage, asked: ActionRequest) -> int | None
     return message and message.pk
 
 
+def _try_now(messages: OutboxMessageQuerySet, asked: ActionRequest) -> int:
+    done = messages.try_now(asked.actor)
+    RelayOutage.objects.ask_now()
+    return done
+
+
 def _note(key: int, verb: Action.Verb, asked: ActionRequest, other: int | None) -> None:
     Action.objects.create(message_id=key, verb=verb, actor=asked.actor[:MAX_ACTOR], other=other)
 
@@ -71,13 +77,14 @@ OPERATIONS = (
             label=gettext_lazy("Try now"),
             question=ngettext_lazy("Try %(number)s message now", "Try %(number)s messages now", "count"),
             effect=gettext_lazy(
-                "Due at once, whatever it waits for. While the relay takes no mail, it goes as soon as the relay does."
+                "Due at once, whatever it waits for. A relay that takes no mail is asked now, not only at its next "
+                "probe."
             ),
             done=ngettext_lazy("%(number)s is tried now.", "%(number)s are tried now.", "count"),
             only=gettext_lazy("Only what is queued can be tried now."),
         ),
-        verb=Action.Verb.REQUEUED,
-        act=lambda messages, asked: messages.try_now(asked.actor),
+        verb=Action.Verb.TRIED_NOW,
+        act=_try_now,
         eligible=Eligible(State.for_try_now()),
         wakes=True,
     ),

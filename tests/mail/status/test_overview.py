@@ -333,7 +333,7 @@ def test_inline_delivery_needs_nobody(settings):
 def test_that_nobody_delivers_is_said_on_top():
     html = render_to_string("flasky_mail/web/strip.html", {"overview": overview()})
     assert overview().notice.startswith("Nobody delivers")
-    assert "<p>Nobody delivers" in html
+    assert "<span>Nobody delivers" in html
 
 
 def test_when_all_is_well_nothing_is_said_on_top(process):

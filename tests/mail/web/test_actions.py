@@ -2,13 +2,15 @@
 
 import re
 from dataclasses import replace
+from datetime import timedelta
 from types import SimpleNamespace
 
 import pytest
 from django.core.mail import EmailMessage
+from django.utils import timezone
 
 from flasky.mail.conf import TRANSPORTS
-from flasky.mail.models import OutboxMessage, State
+from flasky.mail.models import OutboxMessage, RelayOutage, State
 from flasky.mail.web import actions
 from flasky.mail.web.actions import ActionRequest, last_action, perform, possible
 from flasky.mail.web.operations import OPERATIONS
@@ -139,6 +141,7 @@ def test_the_sentence_names_the_states_that_the_operation_is_for(operation):
     ("name", "before", "after", "verb"),
     [
         ("requeue", State.FAILED, State.QUEUED, "requeued"),
+        ("try_now", State.QUEUED, State.QUEUED, "tried_now"),
         ("hold", State.QUEUED, State.HELD, "held"),
         ("release", State.HELD, State.QUEUED, "released"),
         ("cancel", State.HELD, State.CANCELLED, "cancelled"),
@@ -184,6 +187,12 @@ def test_only_a_requeue_asks_once_more_who_refused_it(name, left):
     do(name, message)
     message.refresh_from_db()
     assert message.remaining_recipients == left
+
+
+def test_to_try_a_message_now_is_to_ask_a_relay_that_is_away():
+    RelayOutage.objects.note("mail.example.com:25", "away", timezone.now() + timedelta(minutes=9))
+    do("try_now", store())
+    assert RelayOutage.objects.get().next_probe_at <= timezone.now()
 
 
 def test_a_cancelled_message_can_be_requeued_and_is_unfinished_again():

@@ -141,7 +141,7 @@ def test_when_nobody_delivers_one_button_tries_all_that_waits(actor):
     assert f'action="{LIST}act/?tab=queued"' in page.content.decode()
     actor.post(f"{LIST}act/?tab=queued", {"action": "try_now", "scope": "all", "confirmed": "1"})
     assert not OutboxMessage.objects.filter(next_attempt_at__gt=timezone.now()).exists()
-    assert [message.actions.get().verb for message in (first, second)] == ["requeued", "requeued"]
+    assert [message.actions.get().verb for message in (first, second)] == ["tried_now", "tried_now"]
 
 
 def test_a_row_says_who_it_is_about_its_subject_without_the_prefix_its_kind_and_its_number(superuser):
