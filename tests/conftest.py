@@ -35,20 +35,36 @@ LONGEST = (
     "site/",
     "docs/",
 )
-# What `make test` leaves to `make test-long`, but for its main roads.
+# What `make test` leaves to `make test-long`, but for its main roads: what starts many servers, browsers and Pythons, what
+# waits for time-outs, and long tables of cases of which a few are tried elsewhere too.
 LONG = (
+    "accounts/test_hostile_names.py",
     "benchmarks/",
     "docs/test_commands.py",
     "docs/test_python.py",
+    "docs/test_settings.py",
     "drill/",
+    "faults/test_canaries.py",
     "foreign/",
     "fuzz/",
+    "guard/test_behind_nginx.py",
+    "guard/test_servers.py",
     "journeys/",
+    "mail/db/test_table_locks.py",
+    "mail/delivery/test_alarms.py",
+    "mail/delivery/test_every_message_ends.py",
+    "mail/delivery/test_relay_table.py",
     "mail/dispatchers/",
     "mail/test_djangos_own.py",
+    "mail/transports/test_every_provider.py",
+    "mail/transports/test_in_time.py",
+    "mail/web/test_plain_admin.py",
+    "mail/web/test_words.py",
+    "mail/wire/test_shapes_at_providers.py",
     "site/test_database_away.py",
     "site/test_outbox_before.py",
     "test_deployment.py",
+    "test_settings.py",
 )
 
 rules.register_profile("suite", deadline=None)  # a busy machine is no fault of the code

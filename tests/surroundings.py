@@ -8,7 +8,7 @@ import sys
 # What leads to programs, folders and packages, and what asks something of the tests. All else would ask it of the code.
 KEPT = {
     *("PATH", "HOME", "USER", "LOGNAME", "SHELL", "TMPDIR", "TEMP", "TMP", "LD_LIBRARY_PATH", "VIRTUAL_ENV"),
-    *("PYTHONDONTWRITEBYTECODE", "PYENV_ROOT", "PLAYWRIGHT_BROWSERS_PATH", "XDG_CACHE_HOME"),
+    *("PYTHONDONTWRITEBYTECODE", "PYTHONUTF8", "PYENV_ROOT", "PLAYWRIGHT_BROWSERS_PATH", "XDG_CACHE_HOME"),
     *("CI", "CUT_LINKS", "TEST_DATABASE_URL", "DJANGO_SETTINGS_MODULE"),
     *("APPDATA", "COMSPEC", "LOCALAPPDATA", "PATHEXT", "SYSTEMDRIVE", "SYSTEMROOT", "USERPROFILE", "WINDIR"),
 }
