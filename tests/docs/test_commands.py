@@ -181,7 +181,17 @@ def store_three_mails(project):
 
 
 @pytest.mark.parametrize(
-    "name", ["sendtestemail", "deliver_mail", "requeue_mail", "prune_mail", "export_mail", "erase_mail", "drill"]
+    "name",
+    [
+        "sendtestemail",
+        "deliver_mail",
+        "requeue_mail",
+        "prune_mail",
+        "export_mail",
+        "erase_mail",
+        "migration_locks",
+        "drill",
+    ],
 )
 def test_each_option_of_a_command_is_on_its_page_and_no_other(name):
     page = (ROOT / "docs/commands.md").read_text("utf-8")

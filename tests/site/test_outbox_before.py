@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from tests.databases import empty_database
+from tests.databases import SUITE, empty_database
 
 BEFORE = "tests.site.outbox_before.settings"
 # The models of then by their names of now.
@@ -115,3 +115,31 @@ steps.copy_rows(connection, apps.get_model("flasky_mail", "OutboxMessage"), "mai
     migrate(url)
 
     assert look(url)["rows"]["OutboxMessage"] == before["rows"]["OutboxMessage"]
+
+
+STORED_MEANWHILE = """
+from importlib import import_module
+from django.core.management import call_command
+from django.db import connection
+steps = import_module("flasky.site.migrations.0001_outbox_of_before")
+other, go_on_counting = connection.copy(), steps.go_on_counting
+def store(connection, table, before):
+    steps.go_on_counting = go_on_counting
+    with other.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO mail_outboxmessage SELECT (jsonb_populate_record(message, jsonb_build_object('id', nextval("
+            "pg_get_serial_sequence('mail_outboxmessage', 'id'))))).* FROM mail_outboxmessage message LIMIT 1")
+    other.close()
+    go_on_counting(connection, table, before)
+steps.go_on_counting = store
+call_command("migrate", verbosity=0)
+"""
+
+
+@pytest.mark.skipif(SUITE.scheme != "postgres", reason="elsewhere nobody can store during the transaction, or none is")
+def test_what_a_process_of_before_stores_during_the_copying_is_kept(made_by):
+    url, before = made_by("0014")
+
+    python(url, "flasky.settings", "manage.py", "shell", "--verbosity=0", "--command", STORED_MEANWHILE)
+
+    assert look(url)["rows"]["OutboxMessage"] == before["rows"]["OutboxMessage"] + 1

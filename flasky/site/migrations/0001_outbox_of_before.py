@@ -49,6 +49,8 @@ def move(apps, schema_editor):
     for model, table, columns, values in moves:
         copy_rows(connection, model, table, columns, values)
         go_on_counting(connection, model._meta.db_table, table)
+    if connection.vendor == "postgresql":
+        keep_what_came_meanwhile(connection, moves)
     applied = MigrationRecorder(connection).migration_qs.filter(app=LABEL_BEFORE)
     if moves and not applied.filter(name__startswith="0005").exists():
         name_recipients(apps, connection)
@@ -82,7 +84,7 @@ def copy_rows(connection, model, table, columns, values):
         here, key = quote(model._meta.db_table), quote(model._meta.pk.column)
         cursor.execute(
             f"INSERT INTO {here} ({', '.join(names)}) SELECT {', '.join(expressions)} FROM {quote(table)} "
-            f"WHERE {key} NOT IN (SELECT {key} FROM {here})",
+            f"WHERE NOT EXISTS (SELECT 1 FROM {here} WHERE {here}.{key} = {quote(table)}.{key})",
             parameters,
         )
 
@@ -93,6 +95,17 @@ def coded(column, codes):
         return column, []
     whens = " WHEN %s THEN %s" * len(codes)
     return f"CASE {column}{whens} ELSE {column} END", [text for pair in codes.items() for text in pair]
+
+
+def keep_what_came_meanwhile(connection, moves):
+    """Let nobody write any more, and copy what a process of before has stored during the copying."""
+    quote = connection.ops.quote_name
+    with connection.cursor() as cursor:
+        for _, table, _, _ in moves:
+            cursor.execute(f"LOCK TABLE {quote(table)} IN ACCESS EXCLUSIVE MODE")
+    for model, table, columns, values in moves:
+        copy_rows(connection, model, table, columns, values)
+        go_on_counting(connection, model._meta.db_table, table)
 
 
 def go_on_counting(connection, table, before):
