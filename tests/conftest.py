@@ -35,8 +35,8 @@ LONGEST = (
     "site/",
     "docs/",
 )
-# What `make test` leaves to `make test-long`, but for its main roads: what starts many servers, browsers and Pythons, what
-# waits for time-outs, and long tables of cases of which a few are tried elsewhere too.
+# What `make test` leaves to `make test-long`, but for its main roads: what starts many servers, browsers or Pythons, or
+# waits for time-outs, and long tables of cases. Before adding to it, look whether the test can be made short.
 LONG = (
     "accounts/test_hostile_names.py",
     "benchmarks/",
