@@ -9,6 +9,7 @@ import pytest
 import trustme
 from django.core import mail
 from django.db import connection
+from django.utils import timezone, translation
 from hypothesis import settings as rules
 from playwright.sync_api import Error, sync_playwright
 
@@ -117,8 +118,10 @@ def pytest_runtest_protocol(item):
 
 @pytest.fixture(autouse=True)
 def nothing_left_over():
-    """No test sees another's mail, kept connections or delivering threads, nor what was learned of a server."""
+    """No test sees another's mail, language, kept connections or threads, nor what was learned of a server."""
     yield
+    translation.deactivate()  # a request lets its language stay active
+    timezone.deactivate()
     transports.close_kept()
     forget_the_servers()
     limits._full.clear()
