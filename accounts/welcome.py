@@ -13,7 +13,8 @@ from django.utils.translation import ngettext
 from accounts.models import User
 from accounts.names import MAX_LENGTH, NEVER_IN_SUBJECTS
 from accounts.templatetags.names import HAIR_SPACE, unlinked
-from flasky.mail import cause_of, send_email, stored_since
+from flasky.mail import cause_of, language_for, send_email, stored_since
+from flasky.mail.runtime import clock
 from flasky.mail.status.written import long_moment
 from flasky.mail.storing.origin import origin
 from flasky.site.address import site_url
@@ -23,8 +24,10 @@ MOST_COUNTED = 1000  # mails of a day: each is looked at
 
 
 def tell_administrators(user: User) -> None:
-    with translation.override(settings.LANGUAGE_CODE):
-        send_email(settings.FLASKY_ADMIN, subject(user), KIND, cause=user, user=user, **facts(user))
+    language = language_for(settings.FLASKY_ADMIN)
+    with translation.override(language):
+        about = {"user": user, **facts(user)}
+        send_email(settings.FLASKY_ADMIN, subject(user), KIND, cause=user, language=language, **about)
 
 
 def subject(user: User) -> str:
@@ -50,7 +53,7 @@ def way() -> str:
 
 def today() -> str:
     """Return how many have come since midnight, this one included; as the outbox has told of them."""
-    midnight = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
+    midnight = timezone.localtime(clock.now()).replace(hour=0, minute=0, second=0, microsecond=0)
     return in_words(stored_since(KIND, midnight, MOST_COUNTED) + 1)
 
 

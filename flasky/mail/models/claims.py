@@ -8,17 +8,22 @@ from typing import Any, TypeVar
 
 from django.db import connections, models, transaction
 from django.db.models.functions import Now
-from django.utils import timezone
+from django.utils.translation import gettext_noop as _
 
 from flasky.mail.models.history import Attempt
 from flasky.mail.models.hourly import HourlyCount
-from flasky.mail.models.leases import end_of_lease
+from flasky.mail.models.leases import end_of_lease, is_misdated, is_over
 from flasky.mail.models.one_database import InOneDatabase, write_transaction
 from flasky.mail.models.states import Priority, State
 from flasky.mail.models.written_once import candidates, take
+from flasky.mail.runtime import clock
 
 LOST_CLAIMS_UNTIL_HELD = 3
 UNKNOWN_ENDS_UNTIL_HELD = 5  # so many copies may have arrived
+# What is stored when they have: English, as in the log; a page says it in its reader's language.
+NOTHING_HEARD = _("Nothing was heard of %(holder)s after it had claimed the message; it may have been handed over.")
+LOST_AGAIN = _("This happened %(count)s times: held until a person decides.")
+IN_DOUBT_AGAIN = _("%(count)s attempts ended in doubt: held until a person decides.")
 CLAIM_SIZE = 1_000_000  # bytes of content in one claim, so that large mails are not all in memory at once
 IN_TURN = ("next_attempt_at", "pk")
 FOR_DELIVERY = (  # what whoever delivers reads of a claimed message: no more, for each message is claimed
@@ -44,7 +49,7 @@ Chosen = TypeVar("Chosen", bound=models.QuerySet[Any, Any])
 
 class Claims(InOneDatabase[Any]):
     def due(self: Chosen) -> Chosen:
-        return self.filter(state=State.QUEUED, next_attempt_at__lte=timezone.now())
+        return self.filter(state=State.QUEUED, next_attempt_at__lte=clock.now())
 
     def claim(
         self,
@@ -74,7 +79,7 @@ class Claims(InOneDatabase[Any]):
 
     def _first_candidates(self, limit: int, among: Iterable[str], queued_until: datetime | None) -> list[int]:
         for priority in among:
-            if found := candidates(self.model, self.db, priority, timezone.now(), limit, queued_until):
+            if found := candidates(self.model, self.db, priority, clock.now(), limit, queued_until):
                 return _small_enough(found)
         return []
 
@@ -90,10 +95,17 @@ class Claims(InOneDatabase[Any]):
         )
 
     def take_over_expired(self) -> int:
-        """Queue again what was claimed by somebody who died; return how many."""
-        expired = self.filter(state=State.SENDING, lease_expires_at__lt=Now())
-        tokens = set(expired.values_list("claim_token", flat=True))
-        return sum(expired._take_over_claim(token) for token in tokens)
+        """Queue again what was claimed by somebody who died; return how many.
+
+        A lease that a clock can only have jumped over begins anew: if its holder lives, it is renewed before it ends.
+        """
+        claimed = self.filter(state=State.SENDING)
+        is_odd = models.ExpressionWrapper(is_misdated(), models.BooleanField())
+        ended: dict[uuid.UUID, bool] = dict(claimed.filter(is_over()).values_list("claim_token", is_odd))
+        if any(ended.values()):
+            claimed.filter(is_misdated()).update(lease_expires_at=end_of_lease())
+        expired = claimed.filter(lease_expires_at__lt=Now())
+        return sum(expired._take_over_claim(token) for token, odd in ended.items() if not odd)
 
     def _take_over_claim(self, token: uuid.UUID) -> int:
         claim = list(self.filter(claim_token=token).order_by(*IN_TURN).values_list("pk", flat=True))
@@ -133,15 +145,14 @@ class Claimed:
 
         It may have been on the wire. A message that takes its holder down again and again is held.
         """
-        # What is stored stays English, as it is in the log: a record of what was known then, not a sentence of a page.
         lost_claims, holder = self.lost_claims + 1, self.claimed_by or "an unknown process"
         unknown_ends = self.unknown_ends + 1
-        reply = f"Nothing was heard of {holder} after it had claimed the message; it may have been handed over."
+        reply = NOTHING_HEARD % {"holder": holder}
         state = State.QUEUED
         if lost_claims >= LOST_CLAIMS_UNTIL_HELD:
-            state, reply = State.HELD, f"{reply} This happened {lost_claims} times: held until a person decides."
+            state, reply = State.HELD, f"{reply} {LOST_AGAIN % {'count': lost_claims}}"
         elif unknown_ends >= UNKNOWN_ENDS_UNTIL_HELD:
-            state, reply = State.HELD, f"{reply} {unknown_ends} attempts ended in doubt: held until a person decides."
+            state, reply = State.HELD, f"{reply} {IN_DOUBT_AGAIN % {'count': unknown_ends}}"
         self.possible_duplicate = True
         with transaction.atomic(using=self._state.db):
             changes = {"state": state, "last_reply": reply, "lost_claims": lost_claims, "unknown_ends": unknown_ends}

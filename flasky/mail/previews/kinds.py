@@ -21,11 +21,13 @@ from django.conf import global_settings, settings
 from django.contrib.auth import get_user_model
 from django.core.mail import EmailMultiAlternatives
 from django.template import Engine
-from django.utils import timezone, translation
+from django.utils import translation
 from django.utils.module_loading import import_string
+from django.utils.translation import gettext_lazy
 
 from flasky.mail import render_email
 from flasky.mail.conf import conf
+from flasky.mail.runtime import clock
 
 OWN_SAMPLES = {"mail/flasky_mail/test": "flasky.mail.previews.kinds.test_mail"}  # of the app's own mails
 USUAL = "usual"
@@ -37,6 +39,15 @@ TEXTS = {
     "markup": "<script>alert(1)</script><b>&amp;</b> & {{ user.password }} {% now 'Y' %}",
     "quotes": "\"double\" 'single' `back` „low“ «angle» \\",
     "missing": "",
+}
+NAMES = {  # of these, as a page shows them
+    USUAL: gettext_lazy("usual"),
+    "very-long": gettext_lazy("very-long"),
+    "right-to-left": gettext_lazy("right-to-left"),
+    "emoji": gettext_lazy("emoji"),
+    "markup": gettext_lazy("markup"),
+    "quotes": gettext_lazy("quotes"),
+    "missing": gettext_lazy("missing"),
 }
 
 
@@ -83,4 +94,4 @@ def user(text: str) -> dict[str, Any]:
 
 
 def test_mail(text: str) -> dict[str, Any]:
-    return {"host": text, "sent_at": timezone.now()}
+    return {"host": text, "sent_at": clock.now()}

@@ -6,7 +6,7 @@ from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.text import Truncator
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext, pgettext
+from django.utils.translation import gettext_lazy, ngettext, pgettext
 
 from flasky.mail.conf import conf
 from flasky.mail.dispatchers import delivers_inline
@@ -20,24 +20,34 @@ from flasky.mail.models import (
     RelayOutage,
     State,
 )
+from flasky.mail.runtime import clock
 from flasky.mail.status.alerts import DELIVERERS, somebody_delivers
 from flasky.mail.status.in_their_words import in_their_words
 from flasky.mail.status.written import joined, moment, number
 
 REPLY_LENGTH = 300  # characters; the history has the whole of it
+RESTART = gettext_lazy("Restart it, and look at its log.")  # what to do with a process that gets nowhere
 
 
 def stuck(processes: Iterable[Process]) -> list[str]:
-    """Return for each that lives and has work, but gets nowhere, since when, and what to do."""
+    """Return for each that lives and has work, but gets nowhere, since when; RESTART says what to do."""
     sentence = _(
-        "%(process)s gives signs of life and has mail to deliver, but its threads have got nowhere since %(moment)s. "
-        "Restart it, and look at its log."
+        "%(process)s gives signs of life and has mail to deliver, but its threads have got nowhere since %(moment)s."
     )
     return [
         sentence % {"process": process.name, "moment": moment(process.stuck_since)}
         for process in processes
         if process.stuck_since
     ]
+
+
+def has_waited(outage: RelayOutage) -> str:
+    sentence = _("Mail has waited since %(moment)s: %(reason)s Next probe at %(probe)s.")
+    return sentence % {
+        "moment": moment(outage.since),
+        "reason": in_their_words(outage.reason),
+        "probe": moment(outage.next_probe_at),
+    }
 
 
 def why(message: OutboxMessage) -> str:
@@ -49,7 +59,7 @@ def why(message: OutboxMessage) -> str:
             "state": message.state
         }
     match state:
-        case State.QUEUED if message.next_attempt_at > timezone.now():
+        case State.QUEUED if message.next_attempt_at > clock.now():
             return _why_later(message)
         case State.QUEUED:
             return _why_due()
@@ -67,7 +77,7 @@ def why(message: OutboxMessage) -> str:
 
 def _why_later(message: OutboxMessage) -> str:
     values = {"moment": moment(message.next_attempt_at), "reply": _on_one_line(message.last_reply)}
-    if message.queued_at > timezone.now():
+    if message.queued_at > clock.now():
         sentence = _("It is to be sent at %(moment)s.") % {"moment": moment(message.queued_at)}
     elif message.last_reply:
         sentence = _("The next try is at %(moment)s, because of the last reply: %(reply)s") % values
@@ -97,7 +107,7 @@ def _why_sending(message: OutboxMessage) -> str:
     if message.lease_expires_at is None:
         return _("It is being sent by %(process)s.") % {"process": holder}
     values = {"process": holder, "moment": moment(message.lease_expires_at)}
-    if message.lease_expires_at < timezone.now():
+    if message.lease_expires_at < clock.now():
         sentence = _(
             "It was being sent by %(process)s, whose claim ran out at %(moment)s: whoever delivers next queues it "
             "again."
