@@ -186,3 +186,24 @@ def test_j_and_k_lead_through_the_mailbox(browser, site):
         page.get_by_role("searchbox").focus()
         page.keyboard.press("j")
         expect(page.get_by_role("searchbox")).to_have_value("j")
+
+
+def test_keys_that_come_quickly_add_up_and_the_ends_of_the_list_are_ends(browser, site):
+    for subject in ("First", "Second", "Third"):
+        stored(site, subject, STYLED)
+    with opened(browser, site, viewport={"width": 1280, "height": 800}) as page:
+        page.goto("/mailbox/")
+        subject = page.locator(".mailbox-open .subject, .mailbox-open h1")
+        press_at_once(page, "jj")
+        expect(subject).to_have_text("First")
+        page.wait_for_load_state()
+        press_at_once(page, "kkk")
+        expect(subject).to_have_text("Third")
+
+
+def press_at_once(page, keys):
+    page.evaluate(
+        "keys => [...keys].forEach(key => document.body.dispatchEvent("
+        "new KeyboardEvent('keydown', { key, bubbles: true })))",
+        keys,
+    )
