@@ -13,7 +13,7 @@ from django.utils.translation import ngettext
 from accounts.models import User
 from accounts.names import MAX_LENGTH, NEVER_IN_SUBJECTS
 from accounts.templatetags.names import HAIR_SPACE, unlinked
-from flasky.mail import cause_of, send_email, stored_since
+from flasky.mail import cause_of, language_for, send_email, stored_since
 from flasky.mail.runtime import clock
 from flasky.mail.status.written import long_moment
 from flasky.mail.storing.origin import origin
@@ -24,8 +24,10 @@ MOST_COUNTED = 1000  # mails of a day: each is looked at
 
 
 def tell_administrators(user: User) -> None:
-    with translation.override(settings.LANGUAGE_CODE):
-        send_email(settings.FLASKY_ADMIN, subject(user), KIND, cause=user, user=user, **facts(user))
+    language = language_for(settings.FLASKY_ADMIN)
+    with translation.override(language):
+        about = {"user": user, **facts(user)}
+        send_email(settings.FLASKY_ADMIN, subject(user), KIND, cause=user, language=language, **about)
 
 
 def subject(user: User) -> str:
