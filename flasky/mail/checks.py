@@ -1,5 +1,6 @@
 """Check the settings, so that no mail has to find out what is wrong with them."""
 
+import math
 import re
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
@@ -45,6 +46,7 @@ def check_mail_settings(**options: Any) -> list[checks.CheckMessage]:
         *check_relay(),
         *check_numbers(),
         *check_budget(),
+        *check_digests(),
         *check_names(),
         *check_outbox(),
         *check_erase_with(),
@@ -190,6 +192,9 @@ def check_numbers() -> Iterator[checks.CheckMessage]:
         ("MAIL_MAX_RECIPIENTS", conf.MAIL_MAX_RECIPIENTS or 1, 1, 100_000, "recipients"),
         ("MAIL_RATE", conf.MAIL_RATE or 1, 0.001, 100_000, "messages per second"),
         ("MAIL_BUDGET_HELD", conf.MAIL_BUDGET_HELD, 0, 10_000_000, "messages"),
+        ("MAIL_DIGEST_AFTER", conf.MAIL_DIGEST_AFTER, 0, 10_000, "mails"),
+        ("MAIL_DIGEST_WINDOW", conf.MAIL_DIGEST_WINDOW, 1, 86_400, "seconds"),
+        ("MAIL_DIGEST_WAIT", conf.MAIL_DIGEST_WAIT, 1, 86_400, "seconds"),
         ("MAIL_MAX_SIZE", conf.MAIL_MAX_SIZE, 1000, 1_000_000_000, "bytes"),
     )
     for name, value, least, most, unit in limits:
@@ -213,6 +218,17 @@ def check_budget() -> Iterator[checks.CheckMessage]:
                 hint=f"For example {default}, the default; 0 is no limit.",
                 id="flasky.E044",
             )
+
+
+def check_digests() -> Iterator[checks.CheckMessage]:
+    if conf.MAIL_DIGEST_AFTER and conf.MAIL_DIGEST_WAIT < 2 * conf.MAIL_SWEEP_INTERVAL:
+        yield checks.Warning(
+            f"MAIL_DIGEST_WAIT is {conf.MAIL_DIGEST_WAIT} seconds, and whoever delivers looks every "
+            f"{conf.MAIL_SWEEP_INTERVAL} seconds (MAIL_SWEEP_INTERVAL): what is gathered may leave one by one.",
+            hint=f"Let MAIL_DIGEST_WAIT be {math.ceil(2 * conf.MAIL_SWEEP_INTERVAL)} or more; "
+            "MAIL_DIGEST_AFTER=0 gathers nothing.",
+            id="flasky.W010",
+        )
 
 
 def check_names() -> Iterator[checks.CheckMessage]:

@@ -17,6 +17,7 @@ from flasky.mail.delivery.engine import deliver_due
 from flasky.mail.delivery.pool import Pool
 from flasky.mail.delivery.progress import Progress
 from flasky.mail.delivery.pruning import DailyPruning
+from flasky.mail.digests.making import make_digests
 from flasky.mail.limits.releasing import release_what_fits
 from flasky.mail.models import OutboxMessage, Process, RelayOutage, State
 from flasky.mail.runtime.background import work_in_background
@@ -169,6 +170,8 @@ class Worker:
             self.wake()
         if not found:
             return
+        if make_digests():
+            self.wake()
         is_calm = time.monotonic() - self._failed_at >= GRACE
         if is_calm and OutboxMessage.objects.take_over_expired():
             self.wake()

@@ -9,9 +9,11 @@ from django.db.models import Q
 from django.utils import timezone
 
 from flasky.mail.db.connections import alias
-from flasky.mail.models import FurtherRecipient, OutboxMessage, OverBudget, Priority
+from flasky.mail.models import FurtherRecipient, Gathered, OutboxMessage, OverBudget, Priority
 
-MESSAGES, FURTHER, HELD = (model._meta.db_table for model in (OutboxMessage, FurtherRecipient, OverBudget))
+MESSAGES, FURTHER, HELD, GATHERED = (
+    model._meta.db_table for model in (OutboxMessage, FurtherRecipient, OverBudget, Gathered)
+)
 URGENT = f"priority = '{Priority.URGENT.value}'"
 
 
@@ -34,13 +36,14 @@ def left(limit: Limit) -> int:
     since = timezone.now() - timedelta(seconds=limit.seconds)
     stored, is_adjusted = _stored(limit.share, since)
     if is_adjusted:
-        held, released = OverBudget.objects.held_and_released(_about(limit.share), since)
-        stored += released - held
+        about = _about(limit.share)
+        held, released = OverBudget.objects.held_and_released(about, since)
+        stored += released - held - Gathered.objects.count_since(about, since)
     return limit.most - stored
 
 
 def _stored(share: Share, since: datetime) -> tuple[int, bool]:
-    """Return how many messages were stored, and whether the budget has held or released any since."""
+    """Return how many messages were stored, and whether any since was held, released or gathered."""
     connection: Any = connections[alias()]
     moment = connection.ops.adapt_datetimefield_value(since)
     statement = _statement(share.name, share.is_urgent)
@@ -63,7 +66,8 @@ def _statement(name: str, is_urgent: bool) -> str:
         count += f" + (SELECT COUNT(*) FROM {FURTHER} WHERE address = %(whom)s AND created_at > %(since)s{of_message})"  # noqa: S608
     held = f"EXISTS (SELECT 1 FROM {HELD} WHERE created_at > %(since)s)"  # noqa: S608
     released = f"EXISTS (SELECT 1 FROM {HELD} WHERE released_at > %(since)s)"  # noqa: S608
-    return f"SELECT {count}, {held} OR {released}"
+    gathered = f"EXISTS (SELECT 1 FROM {GATHERED} WHERE created_at > %(since)s)"  # noqa: S608
+    return f"SELECT {count}, {held} OR {released} OR {gathered}"
 
 
 def _about(share: Share) -> Q:

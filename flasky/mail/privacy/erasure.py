@@ -2,14 +2,18 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 from django.db import transaction
+from django.utils import timezone
 
+from flasky.mail.conf import conf
 from flasky.mail.db.connections import alias
 from flasky.mail.models import (
     Action,
     FurtherRecipient,
+    Gathered,
     HourlyCount,
     OutboxMessage,
     ProviderStatus,
@@ -49,6 +53,8 @@ def erase(person: Person, dry_run: bool = False) -> Erased:
 
 
 def _erase(person: Person, trail: Trail, erased: Erased) -> None:
+    for key in sorted(trail.digests):  # first: what is removed leads to no digest any more
+        _take_out_of_digest(key, trail.whole, erased)
     for keys in _batches(trail.whole):
         _remove(keys, erased)
     for key in sorted(trail.shared | trail.naming):
@@ -81,6 +87,34 @@ def _remove(keys: list[int], erased: Erased) -> None:
     erased.removed += len(states)
     erased.unsent += sum(state in (State.QUEUED, State.HELD) for state in states.values())
     erased.on_the_wire += sum(state == State.SENDING for state in states.values())
+
+
+def _take_out_of_digest(key: int, whole: set[int], erased: Erased) -> None:
+    """Empty a digest that is finished. Any other is removed, and what else it tells of waits for another."""
+    with write_transaction(alias()):
+        digest = OutboxMessage.objects.filter(pk=key).select_for_update().first()
+        if digest is None:
+            return
+        others = {*Gathered.objects.filter(digest=key).values_list("message_id", flat=True)} - whole
+        if digest.is_finished:
+            digest.content, digest.as_given, digest.subject = b"", None, ERASED
+            digest.save(update_fields=["content", "as_given", "subject"])
+            erased.cleaned += 1
+            erased.emptied += 1
+        else:
+            _put_back(others, digest)
+            _remove([key], erased)
+
+
+def _put_back(keys: Iterable[int], digest: OutboxMessage) -> None:
+    """Let the messages wait for another digest, or for a person's decision if the digest does."""
+    soon = timezone.now() + timedelta(seconds=2 * conf.MAIL_SWEEP_INTERVAL)
+    waiting = {"finished_at": None, "queued_at": soon, "next_attempt_at": soon}
+    state = State.HELD if digest.state == State.HELD else State.QUEUED
+    was_on_the_wire = {"possible_duplicate": True} if digest.state == State.SENDING else {}
+    for batch in _batches(keys):
+        OutboxMessage.objects.filter(pk__in=batch).update(state=state, **waiting, **was_on_the_wire)
+        Gathered.objects.filter(message__in=batch).update(digest=None, due_at=soon)
 
 
 def _take_out(person: Person, key: int, erased: Erased) -> None:

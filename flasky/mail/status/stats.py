@@ -12,7 +12,7 @@ from typing import Any
 from django.db.models import Max, QuerySet, Sum
 from django.utils import timezone
 
-from flasky.mail.models import Attempt, HourlyCount, OutboxMessage, OverBudget, Process, RelayOutage, State
+from flasky.mail.models import Attempt, Gathered, HourlyCount, OutboxMessage, OverBudget, Process, RelayOutage, State
 
 HIGHEST_STAT = 100_000
 # A reply that came too late counts for nobody: the one who took the message over has counted already.
@@ -34,6 +34,7 @@ class Stats:
     stuck: int  # of the processes
     relays_away: int
     over_budget: int  # messages that are held for it
+    gathering: int  # messages that wait for a digest
 
 
 def read_stats() -> Stats:
@@ -55,6 +56,7 @@ def read_stats() -> Stats:
         stuck=sum(stuck_since is not None for _, stuck_since in processes),
         relays_away=RelayOutage.objects.for_all().count(),
         over_budget=_counted(OverBudget.objects.waiting()),
+        gathering=_counted(Gathered.objects.waiting()),
     )
 
 

@@ -6,6 +6,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
+from flasky.mail import DIGEST
 from flasky.mail.previews.kinds import TEXTS, USUAL, kinds, languages, sample_email
 from flasky.mail.previews.lint import problems
 from flasky.mail.web.links import mailbox_pages
@@ -48,7 +49,8 @@ def template(request: HttpRequest, kind: str) -> HttpResponse:
 
 def preview(kind: str, language: str, sample: str) -> dict[str, Any]:
     try:
-        return {"sample": sample, "text": sample_email(kind, language, sample).body}
+        email = sample_email(kind, language, sample)
+        return {"sample": sample, "text": email.body, "subject": email.subject if kind.endswith(DIGEST) else ""}
     except Exception as error:  # whatever a template or a sample raises
         return {"sample": sample, "error": f"{type(error).__name__}: {error}"}
 

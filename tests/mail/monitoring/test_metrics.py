@@ -104,7 +104,7 @@ def test_both_formats_are_read_by_prometheus_own_parsers():
     assert openmetrics["Content-Type"].startswith("application/openmetrics-text")
     plain = {family.name for family in parse_text(text.content.decode())}
     assert plain == {family.name for family in parse_openmetrics(openmetrics.content.decode())}
-    assert len(plain) == 17
+    assert len(plain) == 18
 
 
 def test_every_metric_has_a_name_of_its_kind_and_a_meaning():
@@ -306,5 +306,5 @@ def test_a_look_reads_no_message_whole():
     store(1)
     with CaptureQueriesContext(connection) as queries:
         stats.read_stats()
-    assert len(queries) <= 16
+    assert len(queries) <= 17
     assert not any('"content"' in query["sql"] or "`content`" in query["sql"] for query in queries)
