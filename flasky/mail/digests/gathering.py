@@ -60,7 +60,7 @@ def _may_wait(email: EmailMessage, message: OutboxMessage) -> bool:
 
 
 def _are_many(message: OutboxMessage, now: datetime) -> bool:
-    since, most = now - timedelta(seconds=conf.MAIL_DIGEST_WINDOW), conf.MAIL_DIGEST_AFTER
+    since, most = now - timedelta(seconds=conf.MAIL_DIGEST_WINDOW), int(conf.MAIL_DIGEST_AFTER)
     return OutboxMessage.objects.count_to(message.recipients[0].lower(), message.kind, since, most) >= most
 
 

@@ -21,7 +21,7 @@ from flasky.mail.models import (
     State,
 )
 from flasky.mail.models.one_database import write_transaction
-from flasky.mail.privacy.trail import Person, Trail, columns, is_named_in_body
+from flasky.mail.privacy.trail import Person, Trail, as_text, columns, is_named_in_body
 
 ERASED = "(erased)"  # what stands in the place of an address
 BATCH = 500  # keys in one statement
@@ -133,7 +133,7 @@ def _take_out(person: Person, key: int, erased: Erased) -> None:
             erased.emptied += 1
         elif is_named_in_body(person, message) or person.is_named_in(*columns(message)):
             erased.left.append(key)
-        changed = _clean_history(person, message)
+        changed = _clean_history(person, message) | _clean_gathered(person, message)
         if changed or before != (message.recipients, [*columns(message)], message.content):
             message.save()
             erased.cleaned += 1
@@ -174,6 +174,19 @@ def _find_by_others(person: Person, message: OutboxMessage) -> None:
     else:
         gone = gone.exclude(address=first)
     gone.delete()
+
+
+def _clean_gathered(person: Person, message: OutboxMessage) -> bool:
+    """Let the message leave by itself if it still waits for a digest, which would go to the person, or name them."""
+    gathered = Gathered.objects.filter(message=message).first()
+    if gathered is None or not person.is_named_in(as_text(gathered.envelope), as_text(gathered.says)):
+        return False
+    if gathered.digest_id is None:
+        gathered.delete()
+    else:
+        gathered.envelope, gathered.says = _masked(person, gathered.envelope), _masked(person, gathered.says)
+        gathered.save(update_fields=["envelope", "says"])
+    return True
 
 
 def _clean_history(person: Person, message: OutboxMessage) -> bool:

@@ -120,6 +120,9 @@ def _naming(person: Person) -> Iterator[int]:
     for key, address in ProviderStatus.objects.values_list("message_id", "address").iterator():
         if person.is_(address):
             yield key
+    for key, envelope, says in Gathered.objects.values_list("message_id", "envelope", "says").iterator():
+        if person.is_named_in(as_text(envelope), as_text(says)):
+            yield key
     for address in person.addresses:
         yield from FurtherRecipient.objects.filter(address=address).values_list("message_id", flat=True)
 

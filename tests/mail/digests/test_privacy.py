@@ -115,3 +115,33 @@ def test_the_export_lists_the_digest_without_the_others(ada):
         assert f"messages/{digest.pk}.eml" not in archive.namelist()
     assert listed[digest.pk]["is"] == ["told of in a list with others"]
     assert "Bo" not in str(listed)
+
+
+BOTH = ["ann@example.com", "admin@example.com"]
+
+
+def test_a_recipient_who_is_erased_gets_no_digest_and_is_in_no_column(ada):
+    send(*"abcd", to=BOTH)
+    erased = erase(Person(addresses=frozenset({"ann@example.com"})))
+    OutboxMessage.objects.update(content=b"-")  # what waits for others keeps its text until it has left
+    assert len(erased.left) == 4
+    assert rows_with("ann@example.com") == []
+    assert make_due() == []
+    assert OutboxMessage.objects.count() == 4
+
+
+def test_nor_is_one_of_a_digest_that_has_left(ada):
+    send(*"abcd", to=BOTH)
+    [digest] = make_due()
+    OutboxMessage.objects.exclude(state=State.GATHERED).update(state=State.SENT)
+    erase(Person(addresses=frozenset({"ann@example.com"})))
+    assert rows_with("ann@example.com") == []
+    assert told_in(digest) == ["c", "d"]
+
+
+def test_an_address_that_a_digest_was_to_say_is_masked(ada):
+    send("x", "y", "Ann <ann@example.com>", "Bo")
+    make_due()
+    OutboxMessage.objects.exclude(state=State.GATHERED).update(state=State.SENT)
+    erase(Person(addresses=frozenset({"ann@example.com"})))
+    assert rows_with("ann@example.com") == []
