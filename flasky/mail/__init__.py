@@ -17,6 +17,7 @@ from django.template.backends.django import get_installed_libraries
 from django.utils import translation
 
 from flasky.mail.conf import conf
+from flasky.mail.images import EmailWithImages, noting_images
 
 if TYPE_CHECKING:
     from django.db.models import Model
@@ -82,15 +83,18 @@ def render_email(to: str | Iterable[str], subject: str, template: str, **context
     """Return the email that `send_email` would send."""
     engine = _engine()
     text, html = engine.get_template(f"{template}.txt"), engine.get_template(f"{template}.html")
-    email = EmailMultiAlternatives(
+    with noting_images() as images:
+        in_html = html.render(Context(context, autoescape=engine.autoescape))
+    email = (EmailWithImages if images else EmailMultiAlternatives)(
         subject=f"{conf.FLASKY_MAIL_SUBJECT_PREFIX} {subject}".lstrip(),
         # Plain text must not be escaped for HTML: O'Brien is not O&#x27;Brien.
         body=text.render(Context(context, autoescape=False)),
         from_email=conf.FLASKY_MAIL_SENDER,
         to=[to] if isinstance(to, str) else list(to),
         headers={"Auto-Submitted": "auto-generated"},  # RFC 3834: vacation responders stay silent
+        attachments=[*images.values()],
     )
-    email.attach_alternative(html.render(Context(context, autoescape=engine.autoescape)), "text/html")
+    email.attach_alternative(in_html, "text/html")
     email.kind = template  # type: ignore[attr-defined]
     return email
 

@@ -11,7 +11,8 @@ from flasky.mail.previews.kinds import TEXTS, USUAL, kinds, languages, sample_em
 from flasky.mail.previews.lint import problems
 from flasky.mail.web.links import mailbox_pages
 from flasky.mail.web.mailbox import debug_only
-from flasky.mail.web.preview import sandboxed
+from flasky.mail.web.preview import sandboxed, with_images
+from flasky.mail.wire.mime import Attachment
 
 
 @debug_only
@@ -59,8 +60,11 @@ def preview(kind: str, language: str, sample: str) -> dict[str, Any]:
 @require_safe
 def html(request: HttpRequest, language: str, sample: str, kind: str) -> HttpResponse:
     require_known(kind, language, sample)
-    [alternative] = sample_email(kind, language, sample).alternatives
-    return sandboxed(str(alternative[0]))
+    email = sample_email(kind, language, sample)
+    [alternative] = email.alternatives
+    images: list[Any] = list(email.attachments)  # a template attaches nothing else
+    attachments = [Attachment(number, part) for number, part in enumerate(images, start=1)]
+    return sandboxed(with_images(str(alternative[0]), attachments))
 
 
 def require_known(kind: str, language: str, sample: str = USUAL) -> None:
