@@ -28,7 +28,7 @@ from tests.conftest import wait_until
 PATIENCE = 60  # s until a test that hangs fails
 
 # SQLite has one writer at a time, which is stopped before it becomes that: all others would wait for it.
-AT_ONCE = "WITH result"  # how the statement begins that writes the ends of several claims, on PostgreSQL
+AT_ONCE = "SELECT flasky_mail_record"  # how the statement begins that writes the ends of several claims, on PostgreSQL
 WRITING = f"^BEGIN|^UPDATE|^{AT_ONCE}"
 LOCKING = "^BEGIN|FOR UPDATE"  # rows, where rows can be locked
 CHANGING = "^UPDATE"  # what is locked already

@@ -4,6 +4,7 @@ import contextlib
 import json
 import socket
 import threading
+from dataclasses import dataclass
 
 SILENCE, HANG_UP = "silence", "hang up"
 DRIP = "drip"  # one byte of an answer now and then, without end
@@ -17,6 +18,14 @@ def answer(status, body="", **headers):
     lines = [f"HTTP/1.1 {status} Reason", f"Content-Length: {len(body.encode())}", f"Content-Type: {kind}"]
     lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
     return "\r\n".join([*lines, "", body]).encode()
+
+
+@dataclass
+class Endless:
+    """An answer whose rest comes again and again."""
+
+    beginning: bytes
+    rest: bytes
 
 
 class HttpProvider:
@@ -77,6 +86,8 @@ class HttpProvider:
                     self._leaving.wait(60)
                 if said == DRIP:
                     self._drip(connection)
+                if isinstance(said, Endless):
+                    self._go_on(connection, said)
                 if not isinstance(said, bytes):
                     return
                 connection.sendall(said)
@@ -94,6 +105,11 @@ class HttpProvider:
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\nX-Slow: ")
         while not self._leaving.wait(0.1):
             connection.sendall(b"x")
+
+    def _go_on(self, connection, said):
+        connection.sendall(said.beginning)
+        while not self._leaving.is_set():
+            connection.sendall(said.rest)
 
     def _request(self, connection):
         data = b""

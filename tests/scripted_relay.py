@@ -7,6 +7,7 @@ import socketserver
 import threading
 import time
 
+MOST_PIECES = 1000  # after which even a relay that has no end hangs up: who waits for it must not hang a test
 COMMANDS = {"connect": "220 relay.test ESMTP", "HELO": "250 relay.test", "DATA": "354 Go on", "QUIT": "221 Bye"}
 
 
@@ -20,6 +21,10 @@ class ScriptedRelay:
         silence           say nothing, but go on listening until the other side hangs up
         drop              hang up without a word
         deaf              stop reading, so that the other side cannot get rid of its bytes
+        sip               read a little now and then
+        drip              say a byte now and then, and never the end of a line
+        flood             say one line of the reply after the other, without an end
+        one line          say a line without an end
         take and drop     at the end of the message: accept it, hang up before saying so
         "… | drop"        say this, then hang up
 
@@ -86,6 +91,33 @@ class _Server(socketserver.ThreadingTCPServer):
         # A small window, so that a few megabytes are more than the two sides can buffer.
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
         super().server_bind()
+
+
+def _sip(connection, ending):
+    for _ in range(MOST_PIECES):
+        if ending.wait(0.05) or not connection.recv(1000):
+            return
+
+
+def _drip(connection, ending):
+    for _ in range(MOST_PIECES):
+        connection.sendall(b"2")
+        if ending.wait(0.05):
+            return
+
+
+def _flood(connection, ending, piece=b"250-and more\r\n" * 1000):
+    for _ in range(MOST_PIECES):
+        connection.sendall(piece)
+        if ending.is_set():
+            return
+
+
+def _one_line(connection, ending):
+    _flood(connection, ending, b"2" * 10_000)
+
+
+PESTER = {"sip": _sip, "drip": _drip, "flood": _flood, "one line": _one_line}
 
 
 class _HangUp(Exception):
@@ -181,6 +213,9 @@ class _Session(socketserver.StreamRequestHandler):
             raise _HangUp
         if behaviour == "deaf":
             self.relay.wait_for_the_end()
+            raise _HangUp
+        if behaviour in PESTER:
+            PESTER[behaviour](self.connection, self.relay._closing)
             raise _HangUp
         if behaviour == "drop":
             raise _HangUp

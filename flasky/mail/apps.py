@@ -13,9 +13,9 @@ class MailConfig(AppConfig):
 
     def ready(self) -> None:
         from flasky.mail import checks, dispatchers  # noqa: F401 (importing the checks registers them)
-        from flasky.mail.db import migrating
+        from flasky.mail.migrating import announcing
         from flasky.mail.privacy import deleted
 
         request_started.connect(dispatchers.serve_requests, dispatch_uid="flasky.mail.dispatchers.serve_requests")
         deleted.connect()
-        migrating.connect(self)
+        announcing.connect(self)

@@ -24,7 +24,7 @@ BOUNDS = {
     },
     "postgres": {
         "store": {STATEMENTS: 1.05, ROUND_TRIPS: 1.05, WAL: 5850, INDEX_WRITES: 11.2, COMMITS: 1.05},
-        "drain": {STATEMENTS: 1.2, ROUND_TRIPS: 2.3, RELAY: 1.1, WAL: 3250, INDEX_WRITES: 18.4, COMMITS: 1.05},
+        "drain": {STATEMENTS: 1.2, ROUND_TRIPS: 2.3, RELAY: 1.1, WAL: 3150, INDEX_WRITES: 18.4, COMMITS: 1.05},
     },
     "mysql": {
         "store": {STATEMENTS: 1.05},

@@ -31,6 +31,7 @@ SURE, UNSURE = 2, 3  # mails refused alike: where the reply names the sender or 
 MANY_SENDERS = 3  # refused alike: then it is not they
 NEWEST = 1000  # attempts that one look reads
 FIRST_PAUSE, LONGEST_PAUSE = 1, 60  # s for which a sender's mails are kept back: as long as they have waited already
+KEPT_BACK = timedelta(seconds=FIRST_PAUSE / 2)  # at least: a new mail is due within microseconds
 TAKEN_BACK_BY = "the alarm: refused alike"  # in the history of a message
 ACCEPTED = {Attempt.Outcome.ACCEPTED, Attempt.Outcome.PARTLY}
 
@@ -50,7 +51,7 @@ def alarm_after(message: OutboxMessage, replies: dict[str, Reply], server: str) 
     Take back the mails that have failed of the same. Raise what the database raises.
     """
     refusal = next(iter(replies.values()), None)
-    if refusal is None or is_too_old(message, timezone.now()) or not all(map(may_be_about_settings, replies.values())):
+    if refusal is None or not all(map(may_be_about_settings, replies.values())) or is_too_old(message, timezone.now()):
         return None
     if not all(is_alike(refusal.text, reply.text) for reply in replies.values()):
         return None
@@ -96,7 +97,7 @@ def keep_back(alarm: TransportUnavailable, server: str) -> None:
 
 def end_alarm(message: OutboxMessage, server: str) -> None:
     """Note that a mail was accepted, if it may be one that was kept back. Raise what the database raises."""
-    if message.next_attempt_at - message.queued_at > timedelta(seconds=FIRST_PAUSE / 2):  # a new one has microseconds
+    if message.next_attempt_at - message.queued_at > KEPT_BACK:
         RelayOutage.objects.clear(server, message.envelope_sender)
 
 

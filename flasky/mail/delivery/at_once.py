@@ -1,7 +1,8 @@
-"""Write what became of several messages with one statement, where a WITH may write: faster. Others need three.
+"""Write what became of several messages with one statement, where the database has a function for it: faster.
 
-Only PostgreSQL can. The statement is a transaction by itself: one journey to the database, one parse and one plan for
-all the results. They come as one JSON document, because a value for each column would cost more than the rest.
+Only PostgreSQL has; others need three statements. This one is a transaction by itself: one journey to the database. The
+results come as one JSON document, because a value for each column would cost more than the rest. What the function does
+stands in the migration that makes it; one that is to write more must do without what older processes do not say.
 """
 
 import json
@@ -10,12 +11,11 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from django.db import connections, models
+from django.db import connections
 from django.utils import timezone
 
 from flasky.mail.delivery.counting import slot
 from flasky.mail.delivery.outcomes import Result, counts_of
-from flasky.mail.models import Attempt, HourlyCount, OutboxMessage, State
 
 # What the end of an attempt changes in its message.
 CHANGED = (
@@ -41,18 +41,27 @@ NOTED = (
     "logged_in",
     "worker",
 )
-COUNTED = ("sent", "failed", *Attempt.Outcome.values[:5], "retries", "waited_ms")  # of the hour
+FUNCTION = "flasky_mail_record(json, timestamptz, integer)"
 
 
 def can_write_at_once(connection: Any) -> bool:
-    return bool(connection.vendor == "postgresql")
+    return connection.vendor == "postgresql" and _has_function(connection.alias)
+
+
+@cache
+def _has_function(using: str) -> bool:
+    """Tell whether the migration has run: whoever is started before it goes on with three statements."""
+    with connections[using].cursor() as cursor:
+        cursor.execute("SELECT to_regprocedure(%s) IS NOT NULL", [FUNCTION])
+        return bool(cursor.fetchone()[0])
 
 
 def write_at_once(results: Sequence[Result], connection: Any) -> set[int]:
     """Write messages, attempts and counts; return the keys of the messages whose claims were still their holders'."""
     hour = timezone.now().replace(minute=0, second=0, microsecond=0)
+    document = json.dumps([*map(_row, results)], default=_text)
     with connection.cursor() as cursor:
-        cursor.execute(_statement(connection.alias), [json.dumps([*map(_row, results)], default=_text), hour, slot()])
+        cursor.execute("SELECT flasky_mail_record(%s, %s, %s)", [document, hour, slot()])
         return {key for (key,) in cursor.fetchall()}
 
 
@@ -64,39 +73,3 @@ def _row(result: Result) -> dict[str, Any]:
 
 def _text(value: Any) -> str:
     return value.isoformat() if isinstance(value, datetime) else str(value)
-
-
-@cache
-def _statement(using: str) -> str:
-    connection: Any = connections[using]
-
-    def typed(model: type[models.Model], names: Sequence[str], prefix: str = "") -> list[str]:
-        return [f"{prefix}{name} {model._meta.get_field(name).db_type(connection)}" for name in names]
-
-    def table(model: type[models.Model]) -> str:
-        return str(connection.ops.quote_name(model._meta.db_table))
-
-    columns = typed(OutboxMessage, CHANGED)
-    columns += typed(Attempt, NOTED, "attempt_") + typed(HourlyCount, COUNTED, "count_")
-    changes = ", ".join(f"{name} = result.{name}" for name in CHANGED)
-    noted = ", ".join(f"attempt_{name}" for name in NOTED)
-    counted = ", ".join(COUNTED)
-    sums = ", ".join(f"COALESCE(SUM(count_{name}), 0)" for name in COUNTED)
-    additions = ", ".join(f"{name} = count.{name} + excluded.{name}" for name in COUNTED)
-    return f"""WITH result AS (SELECT * FROM json_to_recordset(%s) AS row ({", ".join(columns)})),
-        ended AS (
-            UPDATE {table(OutboxMessage)} AS message SET {changes}, claim_token = NULL, lease_expires_at = NULL
-            FROM result
-            WHERE message.id = attempt_message_id AND message.claim_token = attempt_claim_token
-                AND message.state = '{State.SENDING.value}'
-            RETURNING message.id
-        ),
-        counted AS (
-            INSERT INTO {table(HourlyCount)} AS count (hour, slot, {counted})
-            SELECT %s, %s, {sums} FROM result JOIN ended ON ended.id = attempt_message_id HAVING COUNT(*) > 0
-            ON CONFLICT (hour, slot) DO UPDATE SET {additions}
-        )
-        INSERT INTO {table(Attempt)} ({", ".join(NOTED)})
-        SELECT {noted} FROM result JOIN ended ON ended.id = attempt_message_id
-        RETURNING message_id
-    """  # noqa: S608

@@ -82,7 +82,8 @@ def _join(result: Result) -> _Group:
     with _adding:
         group = _gathering = _gathering or _Group()
         group.results.append(result)
-        _adding.notify_all()
+        if len(group.results) >= _recorders:  # who leads it waits for no less
+            _adding.notify_all()
     return group
 
 
@@ -139,10 +140,11 @@ def _write_together(results: Sequence[Result], connection: Any) -> None:
 
 def _is_one_statement(results: Sequence[Result], connection: Any) -> bool:
     """Tell whether BEGIN and COMMIT would only be two more journeys to the database."""
-    has_more = outcome_written.has_listeners(OutboxMessage) or any(
-        result.statuses or result.message.is_sensitive for result in results
+    return (
+        can_write_at_once(connection)
+        and not outcome_written.has_listeners(OutboxMessage)
+        and not any(result.statuses or result.message.is_sensitive for result in results)
     )
-    return can_write_at_once(connection) and not has_more
 
 
 def _write_one_after_the_other(results: Sequence[Result], connection: Any) -> set[int]:

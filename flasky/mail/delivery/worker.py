@@ -139,7 +139,7 @@ class Worker:
             return self._threads - self._busy
 
     def _look(self, free: int) -> list[tuple[str, datetime]]:
-        """Return the first messages that are not finished, with one query: an idle process asks nothing else."""
+        """Return the first messages that are not finished, with one query; _maintain() has two more when idle."""
         unfinished = OutboxMessage.objects.unfinished().values_list("state", "next_attempt_at")
         return list(unfinished[: free + 1])
 

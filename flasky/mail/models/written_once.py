@@ -1,11 +1,13 @@
 """Statements of delivery that are written once: to compile them anew cost more than the rest of a single mail's way."""
 
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
 from django.db import connections, models
+from django.db.models.base import ModelState
 from django.db.models.sql import UpdateQuery
 
 from flasky.mail.conf import conf
@@ -68,12 +70,43 @@ def take(model: Model, using: str, keys: list[int], token: UUID, holder: str, na
     said = {_TOKEN: _prepared(model, connection, token), _HOLDER: holder}
     values = [said.get(value, value) for value in places]
     statement = f"{statement} AND {_quoted(using, 'id')} IN ({', '.join(['%s'] * len(keys))})"
-    if not can_return_from_update(connection):
-        with connection.cursor() as cursor:
-            cursor.execute(statement, [*values, *keys])
-        return list(models.QuerySet(model, using=using).filter(pk__in=keys, claim_token=token).only(*names))
-    returning = ", ".join(_quoted(using, name) for name in ("id", *names))
-    return list(models.QuerySet(model, using=using).raw(f"{statement} RETURNING {returning}", [*values, *keys]))
+    can_return = can_return_from_update(connection)
+    if can_return:
+        statement += f" RETURNING {', '.join(_quoted(using, name) for name in ('id', *names))}"
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [*values, *keys])
+        if can_return:
+            return _instances(model, connection, ("id", *names), cursor.fetchall())
+    return list(models.QuerySet(model, using=using).filter(pk__in=keys, claim_token=token).only(*names))
+
+
+def _instances(model: Model, connection: Any, names: tuple[str, ...], rows: Iterable[Sequence[Any]]) -> list[Any]:
+    """Make instances with these columns alone, as unpickling does: no signal tells of them."""
+    read = _reading(model, connection.alias, names)
+    found = []
+    for row in rows:
+        values = list(row)
+        for place, convert, expression in read:
+            values[place] = convert(values[place], expression, connection)
+        instance: Any = model.__new__(model)
+        instance._state = ModelState()
+        instance._state.adding, instance._state.db = False, connection.alias
+        instance.__dict__.update(zip(names, values, strict=True))
+        found.append(instance)
+    return found
+
+
+@lru_cache(maxsize=16)
+def _reading(model: Model, using: str, names: tuple[str, ...]) -> list[tuple[int, Any, Any]]:
+    """Return what makes Python's values of the database's: the place in a row, the function, and its expression."""
+    connection: Any = connections[using]
+    fields: list[Any] = [model._meta.get_field(name) for name in names]
+    columns = [field.get_col(model._meta.db_table) for field in fields]
+    return [
+        (place, convert, column)
+        for place, column in enumerate(columns)
+        for convert in [*connection.ops.get_db_converters(column), *column.get_db_converters(connection)]
+    ]
 
 
 def can_return_from_update(connection: Any) -> bool:

@@ -50,9 +50,11 @@ def wide_ones_refused(message: Any, server: str) -> dict[str, Reply]:
     if not message.envelope_sender.isascii():
         text = _("%(server)s takes no sender outside ASCII, as it does not offer SMTPUTF8: choose another sender.")
         return dict.fromkeys(message.remaining_recipients, Reply(Verdict.REFUSED, text % {"server": server}))
+    wide = [address for address in message.remaining_recipients if not address.isascii()]
+    if not wide:
+        return {}
     text = _("%(server)s takes no address outside ASCII, as it does not offer SMTPUTF8. Ask for another address.")
-    reply = Reply(Verdict.REFUSED, text % {"server": server})
-    return {address: reply for address in message.remaining_recipients if not address.isascii()}
+    return dict.fromkeys(wide, Reply(Verdict.REFUSED, text % {"server": server}))
 
 
 def _not_to_be_altered(server: str, reason: str) -> Reply:

@@ -13,6 +13,7 @@ from django.core.mail.backends.smtp import EmailBackend as SmtpEmailBackend
 
 from flasky.mail.conf import conf
 from flasky.mail.transports.login import log_in
+from flasky.mail.transports.replies_in_time import in_time
 from flasky.mail.wire.domains import in_ascii
 
 LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
@@ -34,7 +35,7 @@ def connect(backend: Any) -> smtplib.SMTP:
     options = {"context": backend.ssl_context} if backend.use_ssl else {}
     # Without a name, smtplib would look this machine's up, which can take seconds.
     with waiting_for("GREETING"):
-        smtp = backend.connection_class(
+        smtp = in_time(backend.connection_class)(
             backend.host, backend.port, local_hostname="localhost", timeout=backend.timeout, **options
         )
     try:

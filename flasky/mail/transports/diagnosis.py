@@ -13,6 +13,7 @@ from flasky.mail.conf import conf
 from flasky.mail.transports import sentences
 from flasky.mail.transports.errors import TransportUnavailable
 from flasky.mail.transports.replies import Reply, Verdict
+from flasky.mail.transports.replies_in_time import LONGEST_REPLY, TOO_LONG
 from flasky.mail.transports.reply_table import Advice
 
 # What the table knows better than the kind of error, of a greeting or a login.
@@ -41,6 +42,8 @@ def explain(error: Exception, backend: Any) -> str:
             return _explain_reply(error, backend)
         case smtplib.SMTPServerDisconnected() if "timed out" in str(error):
             return _silent(place, backend)
+        case smtplib.SMTPServerDisconnected() if TOO_LONG in str(error):
+            return _sentence(sentences.ENDLESS, backend, most=f"{LONGEST_REPLY:,}")
         case smtplib.SMTPServerDisconnected():
             return _hung_up(place, backend)
         case ssl.SSLCertVerificationError():
@@ -74,6 +77,8 @@ def describe_end(error: Exception, backend: Any, place: str) -> str:
         return str(error)
     if isinstance(error, TimeoutError) or "timed out" in str(error):
         return _silent(place, backend)
+    if TOO_LONG in str(error):
+        return explain(error, backend)
     if isinstance(error, (smtplib.SMTPServerDisconnected, ConnectionError)):
         return _hung_up(place, backend)
     return explain(error, backend)

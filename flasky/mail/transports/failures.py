@@ -20,7 +20,7 @@ from flasky.mail.conf import conf
 from flasky.mail.transports.answers import Answer, answer_of
 from flasky.mail.transports.diagnosis import say
 from flasky.mail.transports.errors import TransportUnavailable
-from flasky.mail.transports.in_time import RequestWasCutShort
+from flasky.mail.transports.in_time import AnswerHasNoEnd, RequestWasCutShort
 from flasky.mail.transports.replies import Reply, Verdict, verdict_of
 from flasky.mail.transports.reply_table import Row, Scope, find_row_of_api
 
@@ -196,6 +196,8 @@ def _why_unknown(error: Exception, who: str) -> str:
     kinds, doubt = _kinds(error), f"{who} may have taken the mail"
     if kinds & TOO_SLOW or _find(error, TimeoutError):
         return f"{doubt}: it did not answer within {conf.MAIL_TIMEOUT} s."
+    if _find(error, AnswerHasNoEnd):
+        return f"{doubt}: its answer has no end."
     if kinds & IN_PART:
         return f"{doubt}: its answer ended in the middle."
     if _find(error, ConnectionError) or "ConnectionClosedError" in kinds:

@@ -13,6 +13,8 @@ from functools import cache
 from typing import Any
 
 CHUNK = 64 * 1024  # bytes that are written at a time
+LONGEST_ANSWER = 1024 * 1024  # bytes of a body, unpacked; what anybody reads of it is in the first few thousand
+ROOM = 8 * LONGEST_ANSWER  # bytes that are read of one answer, with its headers
 
 _request = threading.local()  # `until`, on the monotonic clock, while this thread has one
 
@@ -21,14 +23,30 @@ class RequestWasCutShort(TimeoutError):
     """The time was over before the server had the whole request: it can have obeyed nothing."""
 
 
+class AnswerHasNoEnd(OSError):
+    pass
+
+
 @contextlib.contextmanager
 def within(seconds: float) -> Iterator[None]:
     """Let the requests of this thread come to an end in so many seconds, over connections of keep_time()."""
-    _request.until = time.monotonic() + seconds
+    _request.until, _request.room = time.monotonic() + seconds, ROOM
     try:
         yield
     finally:
-        del _request.until
+        del _request.until, _request.room
+
+
+def read_beginning(response: Any, **options: Any) -> None:
+    """Read as much of an answer of requests' as it may have; its status counts also where the rest has no end."""
+    pieces, room = [], LONGEST_ANSWER
+    for piece in response.iter_content(CHUNK):
+        pieces.append(piece[:room])
+        room -= len(piece)
+        if room <= 0:
+            response.close()
+            break
+    response._content, response._content_consumed = b"".join(pieces), True
 
 
 def keep_time(pools: Any) -> None:
@@ -65,6 +83,14 @@ class _Timed:
 def _time_left() -> float | None:
     until = getattr(_request, "until", None)
     return None if until is None else until - time.monotonic()
+
+
+def _make_room(count: int) -> None:
+    if not hasattr(_request, "room"):
+        return
+    _request.room -= count
+    if _request.room < 0:
+        raise AnswerHasNoEnd(f"the answer has more than {ROOM:,} bytes")
 
 
 class _TimedSocket:
@@ -110,7 +136,9 @@ class _TimedReader(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         self._sock.hurry()
-        return self._file.readinto(buffer)
+        count = self._file.readinto(buffer)
+        _make_room(count or 0)
+        return count
 
     def close(self) -> None:
         self._file.close()

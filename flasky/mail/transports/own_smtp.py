@@ -24,6 +24,7 @@ from flasky.mail.transports.failures import (
     verdict_of_own_fault,
 )
 from flasky.mail.transports.replies import Reply, Verdict, reply_about_all
+from flasky.mail.transports.replies_in_time import RepliesInTime, keep_time
 from flasky.mail.transports.sentences import DOUBT, STOPPED
 from flasky.mail.transports.smtp import QUIT_TIMEOUT, SmtpTransport, cut
 from flasky.mail.wire.rebuild import rebuild
@@ -60,8 +61,9 @@ def _changes(changed: Any, original: type, allowed: set[str]) -> bool:
     """Tell whether a class or an instance has other methods than the original, but for those that are allowed."""
     names = {name for name in dir(original) if not name.startswith("__") and name not in allowed}
     methods = {name: inspect.getattr_static(original, name) for name in names | {"__getattribute__"}}
+    ours = RepliesInTime.getreply  # which reads the same replies
     return any(
-        callable(method) and inspect.getattr_static(changed, name, None) is not method
+        callable(method) and inspect.getattr_static(changed, name, None) not in (method, ours)
         for name, method in methods.items()
     )
 
@@ -93,6 +95,7 @@ class OwnSmtpTransport(Transport):
         return SmtpTransport(self.backend).server
 
     def _listen(self, smtp: Any) -> None:
+        keep_time(smtp)
         if isinstance(smtp, smtplib.SMTP) and not hasattr(smtp, "outbox_listens"):
             vars(smtp).update(
                 send=self._noting_what_is_said(smtp.send),

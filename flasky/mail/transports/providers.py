@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from flasky.mail.conf import conf
-from flasky.mail.transports.in_time import keep_time, timed, within
+from flasky.mail.transports.in_time import keep_time, read_beginning, timed, within
 
 OUTBOX_ID = "outbox_id"  # the name in the metadata under which the message's number travels
 MOST_METADATA = 8  # entries of somebody's own beside which ours has room: Postmark and Unisender Go take ten, with one
@@ -191,6 +191,7 @@ def _session(create_session: Any) -> Any:
     """Return a session of requests that is not led elsewhere: another request would be another try."""
     session = create_session()
     session.request = partial(session.request, allow_redirects=False)
+    session.hooks["response"].append(read_beginning)
     for adapter in session.adapters.values():
         if hasattr(adapter, "poolmanager"):
             keep_time(adapter.poolmanager)

@@ -127,6 +127,12 @@ SILENT_AT = {
     ),
 }
 
+# It says more than anybody wants to hear.
+ENDLESS = _(
+    "%(server)s sent more than %(most)s bytes as one reply, and the connection was ended. Look at %(SERVER)s and "
+    "%(PORT)s, whether that is a mail server, or ask whoever runs it."
+)
+
 # It has answered; its own words are the reply.
 ANSWERED = _("%(server)s answered %(reply)s.")
 ANSWERED_AT = {

@@ -16,6 +16,7 @@ from flasky.mail.transports.connecting import connect, connects_as_django_does
 from flasky.mail.transports.diagnosis import CONTENT_TIMEOUT, describe_end, unavailable
 from flasky.mail.transports.errors import TransportUnavailable
 from flasky.mail.transports.replies import GOODBYE, Reply, Verdict, is_about_too_many_recipients, is_out_of_turn
+from flasky.mail.transports.replies_in_time import keep_time
 from flasky.mail.transports.reply_table import NOT_NAMED_YET, Advice
 from flasky.mail.transports.sentences import NO_REPLY_TO_RECIPIENT, NO_REPLY_TO_TEXT, STOPPED
 
@@ -83,6 +84,7 @@ class SmtpTransport(Transport):
             self.backend.connection = connect(self.backend)
             self.idle_since = time.monotonic()
         elif super()._connect():
+            keep_time(self._smtp)
             self._smtp.ehlo_or_helo_if_needed()
         # The end of a long message must not wait until the server has acknowledged what was sent before it.
         self._smtp.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -267,14 +269,14 @@ class SmtpTransport(Transport):
     def _answers(self, message: Any, recipients: list[str]) -> Iterator[Answer]:
         """Yield the server's answer to each command of the envelope; say only then the commands that follow it."""
         commands = self._commands(message, recipients)
-        size = GROUP if self.takes_groups else 1
+        size, smtp = GROUP if self.takes_groups else 1, self._smtp
         is_said, self.announced = self.announced is message, None
         for start in range(0, len(commands), size):
             group = commands[start : start + size]
             if not is_said:
                 self._send(b"".join(group))
             for _ in group:
-                yield self._smtp.getreply()
+                yield smtp.getreply()
 
     @property
     def takes_groups(self) -> bool:
@@ -319,16 +321,27 @@ class SmtpTransport(Transport):
         return reply
 
     def _send(self, data: bytes | memoryview, enough: int | None = None) -> None:
-        """Send the data. Raise OSError unless `enough` bytes could leave: then the message is out, come what may."""
-        rest, missing = memoryview(data), len(data) if enough is None else enough
-        while rest:
-            try:
-                count = self._smtp.sock.send(rest)
-            except OSError:
-                if missing > 0:
-                    raise
-                return
-            rest, missing = rest[count:], missing - count
+        """Send the data. Raise OSError unless `enough` bytes could leave: then the message is out, come what may.
+
+        MAIL_TIMEOUT is for all of it: a server that takes some bytes now and then does not keep this thread.
+        """
+        rest, missing, sock = memoryview(data), len(data) if enough is None else enough, self._smtp.sock
+        timeout = sock.gettimeout()
+        until = time.monotonic() + (timeout or 0)
+        try:
+            while rest:
+                try:
+                    count = sock.send(rest)
+                except OSError:
+                    if missing > 0:
+                        raise
+                    return
+                rest, missing = rest[count:], missing - count
+                if rest and timeout is not None:
+                    sock.settimeout(max(until - time.monotonic(), 0.001))  # 0 would mean not to wait at all
+        finally:
+            if sock.gettimeout() != timeout:
+                sock.settimeout(timeout)
 
     def _announce(self, following: Any) -> bytes:
         """Return the envelope to send with the end of this message (RFC 2920, section 3.1 allows it), if any."""

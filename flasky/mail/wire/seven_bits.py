@@ -36,7 +36,12 @@ def is_narrow(content: bytes) -> bool:
 
 def has_long_line(content: bytes) -> bool:
     """Tell whether a line is longer than a server need take; many cut it in two, or refuse the mail."""
-    return max(map(len, content.split(b"\n"))) > MAX_LINE + len(b"\r")
+    start, most = 0, MAX_LINE + len(b"\r")
+    while len(content) - start > most:
+        start = content.rfind(b"\n", start, start + most + 1) + 1  # over all the lines that fit together
+        if not start:
+            return True
+    return False
 
 
 def _part(content: bytes) -> bytes:

@@ -183,6 +183,9 @@ class Line:
     def __init__(self, takes):
         self.takes = takes
 
+    def gettimeout(self):
+        return None
+
     def send(self, data):
         if not self.takes:
             raise ConnectionResetError

@@ -2,11 +2,14 @@
 
 import os
 import time
+import tracemalloc
+import zlib
+from contextlib import contextmanager
 
 import pytest
 
 from flasky.mail.transports import new_transport
-from tests.http_provider import DEAF, DRIP, HttpProvider
+from tests.http_provider import DEAF, DRIP, Endless, HttpProvider
 from tests.mail.transports.test_every_provider import AWS, TAKEN, a_message, deliver, meaning, options
 
 BOTH = pytest.mark.parametrize("name", ["postmark", "amazon_ses"])
@@ -84,3 +87,49 @@ def test_a_proxy_is_used_and_waited_for_no_longer(use, environment, name, said, 
         environment.setenv("http_proxy", proxy.url)
         assert meaning(deliver(use(name, "http://provider.test/", timeout=3))) == verdict
         assert len(proxy.requests) == 1
+
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n"
+MOST_MEMORY = 24 * 1024 * 1024
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("said", "verdict"),
+    [
+        (Endless(HEAD + b"\r\n", b"x" * 65536), "unknown"),
+        (Endless(HEAD, b"X-More: " + b"x" * 60000 + b"\r\n"), "unknown"),
+        (Endless(HEAD + b"X-More: ", b"x" * 65536), "unknown"),
+        (Endless(HEAD + b"Transfer-Encoding: chunked\r\n\r\n", b"10000\r\n" + b"x" * 65536 + b"\r\n"), "unknown"),
+    ],
+    ids=["body", "headers", "one header", "chunks"],
+)
+def test_an_answer_without_an_end_takes_no_more_memory_than_it_may(use, name, said, verdict):
+    with HttpProvider(said) as server:
+        transport = use(name, server.url, timeout=30)
+        with memory_of_at_most(MOST_MEMORY):
+            assert meaning(deliver(transport)) == verdict
+        transport.close()
+
+
+def test_what_the_status_says_counts_whatever_follows(use):
+    with HttpProvider(Endless(HEAD.replace(b"200 OK", b"401 No") + b"\r\n", b"x" * 65536)) as server:
+        assert meaning(deliver(use("postmark", server.url, timeout=30))) == "settings"
+
+
+def test_a_small_answer_that_unpacks_to_a_huge_one_is_not_unpacked_whole(use):
+    packer = zlib.compressobj(wbits=31)
+    bomb = b"".join(packer.compress(bytes(1024 * 1024)) for _ in range(128)) + packer.flush()
+    head = HEAD + b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(bomb)
+    with HttpProvider(head + bomb) as server, memory_of_at_most(MOST_MEMORY):
+        assert meaning(deliver(use("postmark", server.url, timeout=30))) == "unknown"
+
+
+@contextmanager
+def memory_of_at_most(size):
+    tracemalloc.start()
+    try:
+        yield
+        assert tracemalloc.get_traced_memory()[1] < size
+    finally:
+        tracemalloc.stop()

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flasky.mail.wire.compose import compose
-from flasky.mail.wire.seven_bits import NotToBeAltered, in_seven_bits
+from flasky.mail.wire.seven_bits import NotToBeAltered, has_long_line, in_seven_bits
 
 
 def parts_of(content):
@@ -38,6 +38,15 @@ def test_every_part_says_the_same(text, html, attached):
     assert [(kind, name, data.replace(b"\r\n", b"\n")) for kind, name, data in parts_of(narrow)] == [
         (kind, name, data.replace(b"\r\n", b"\n")) for kind, name, data in parts_of(wide)
     ]
+
+
+near_the_limit = st.one_of(st.integers(0, 3), st.integers(996, 1001), st.integers(1990, 2010))
+
+
+@given(st.lists(near_the_limit), near_the_limit)
+def test_a_line_may_have_998_characters_and_its_end(lengths, rest):
+    content = b"".join(b"x" * length + b"\r\n" for length in lengths) + b"x" * rest
+    assert has_long_line(content) == any(len(line) > 999 for line in content.split(b"\n"))
 
 
 def test_a_mail_in_ascii_is_not_touched():

@@ -7,7 +7,7 @@ from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.migrations.executor import MigrationExecutor
 from django.utils.translation import gettext as _
 
-from flasky.mail.db.migrating import announce
+from flasky.mail.migrating.announcing import announce
 
 
 class Command(BaseCommand):

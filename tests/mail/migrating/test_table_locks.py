@@ -10,8 +10,8 @@ from django.db import migrations, models, transaction
 from django.db.migrations.loader import MigrationLoader
 from django.db.models.functions import Now, Random
 
-from flasky.mail.db.online import AddIndexOnline
-from flasky.mail.db.table_locks import (
+from flasky.mail.migrating.online import AddIndexOnline
+from flasky.mail.migrating.table_locks import (
     A_MOMENT,
     ALL_ROWS,
     ITS_OWN_CODE,
@@ -20,11 +20,11 @@ from flasky.mail.db.table_locks import (
     table_locks,
 )
 from tests.databases import SUITE
-from tests.mail.db.locking import apply, database_with_rows, is_later, judged
+from tests.mail.migrating.locking import apply, database_with_rows, is_later, judged
 
 on_postgresql = pytest.mark.skipif(SUITE.scheme != "postgres", reason="only PostgreSQL shows its locks")
 loader = MigrationLoader(None)
-count_anew = import_module("tests.mail.db.later_migrations.0002_of_every_kind").count_anew
+count_anew = import_module("tests.mail.migrating.later_migrations.0002_of_every_kind").count_anew
 BEGIN = ("flasky_mail", "0001_initial")
 
 
@@ -216,7 +216,7 @@ def said(command, *arguments, **options):
 
 @pytest.mark.django_db
 def test_migrate_says_beforehand_what_it_locks_of_tables_that_have_rows(new_with_rows, settings):
-    settings.MIGRATION_MODULES = {"flasky_mail": "tests.mail.db.later_migrations"}
+    settings.MIGRATION_MODULES = {"flasky_mail": "tests.mail.migrating.later_migrations"}
     expected = {
         "sqlite": (WHOLE_DATABASE, WHOLE_DATABASE, WHOLE_DATABASE),
         "postgresql": (ALL_ROWS, A_MOMENT, ITS_OWN_CODE),
@@ -240,7 +240,7 @@ def test_migrate_says_beforehand_what_it_locks_of_tables_that_have_rows(new_with
 @pytest.mark.skipif(SUITE.scheme == "sqlite", reason="there one writes at a time, and waits for its turn")
 @pytest.mark.django_db
 def test_a_migration_that_would_have_to_wait_for_a_lock_keeps_nobody_from_the_table(new_with_rows, settings):
-    settings.MIGRATION_MODULES = {"flasky_mail": "tests.mail.db.later_migrations"}
+    settings.MIGRATION_MODULES = {"flasky_mail": "tests.mail.migrating.later_migrations"}
     other = new_with_rows.copy()
     with transaction_of(other) as cursor:
         cursor.execute("SELECT COUNT(*) FROM flasky_mail_outboxmessage")  # as a copy of the database does

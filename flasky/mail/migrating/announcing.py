@@ -8,7 +8,7 @@ from django.db.migrations.executor import MigrationExecutor
 from django.db.models.signals import post_migrate, pre_migrate
 from django.utils.translation import gettext
 
-from flasky.mail.db.table_locks import sentences
+from flasky.mail.migrating.table_locks import sentences
 
 # Who asks for a lock that another has keeps all behind it from the table: not for long.
 SET = {"postgresql": "SET LOCAL lock_timeout = '500ms'", "mysql": "SET SESSION lock_wait_timeout = 1"}
@@ -17,8 +17,8 @@ NOT_IN_TIME = ("55P03", 1205)
 
 
 def connect(app_config: Any) -> None:
-    pre_migrate.connect(begin, sender=app_config, dispatch_uid="flasky.mail.db.migrating.begin")
-    post_migrate.connect(end, sender=app_config, dispatch_uid="flasky.mail.db.migrating.end")
+    pre_migrate.connect(begin, sender=app_config, dispatch_uid="flasky.mail.migrating.announcing.begin")
+    post_migrate.connect(end, sender=app_config, dispatch_uid="flasky.mail.migrating.announcing.end")
 
 
 def begin(app_config: Any, using: str, verbosity: int, plan: Any = (), stdout: Any = None, **signal: Any) -> None:

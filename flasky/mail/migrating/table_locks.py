@@ -11,7 +11,7 @@ from django.db.models.functions import Now
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy, ngettext
 
-from flasky.mail.db.online import AddIndexOnline
+from flasky.mail.migrating.online import AddIndexOnline
 
 NOTHING = gettext_lazy("locks nothing")
 A_MOMENT = gettext_lazy("locks it for a moment, however many rows it has")

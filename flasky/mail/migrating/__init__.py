@@ -1,0 +1,1 @@
+"""Change the tables while mail is stored."""
