@@ -34,7 +34,7 @@ def candidate(email: EmailMessage, message: OutboxMessage) -> Gathered | None:
     if not (conf.MAIL_DIGEST_AFTER and _may_wait(email, message)):
         return None
     envelope = {"from_email": str(email.from_email), "to": [*map(str, email.to)], "language": _language_of(email)}
-    return Gathered(group=_group(message, envelope), envelope=envelope, says=says, created_at=message.created_at)
+    return Gathered(group_key=_group(message, envelope), envelope=envelope, says=says, created_at=message.created_at)
 
 
 def put_off(message: OutboxMessage, gathered: Gathered, connection: BaseDatabaseWrapper) -> bool:
@@ -43,7 +43,7 @@ def put_off(message: OutboxMessage, gathered: Gathered, connection: BaseDatabase
     now = timezone.now()
     if not _are_many(message, now):
         return False
-    deadline, number = Gathered.objects.waiting_in(gathered.group)
+    deadline, number = Gathered.objects.waiting_in(gathered.group_key)
     if number >= MOST_IN_A_DIGEST:
         return False  # nobody makes a digest of them: what comes now is within the mail budget, or held
     gathered.due_at = deadline or now + timedelta(seconds=conf.MAIL_DIGEST_WAIT)

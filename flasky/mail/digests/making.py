@@ -41,7 +41,7 @@ def _end(group: str) -> int:
 
 def _waiting_in(group: str) -> list[Gathered]:
     """Return the first that wait; forget those that have left by themselves, or are on their way."""
-    waiting = Gathered.objects.waiting().filter(group=group)
+    waiting = Gathered.objects.waiting().filter(group_key=group)
     # The keys first: MariaDB would lock what it only looks at, and two who look would wait for each other.
     if left := list(waiting.exclude(message__state=State.QUEUED).values_list("pk", flat=True)):
         Gathered.objects.waiting().filter(pk__in=left).delete()

@@ -24,7 +24,7 @@ class GatheredQuerySet(InOneDatabase["Gathered"]):
 
     def waiting_in(self, group: str) -> tuple[datetime | None, int]:
         """Return the deadline of those that wait in the group, none without any, and how many there are."""
-        found = self.waiting().filter(group=group).aggregate(deadline=Min("due_at"), number=Count("pk"))
+        found = self.waiting().filter(group_key=group).aggregate(deadline=Min("due_at"), number=Count("pk"))
         return found["deadline"], found["number"]
 
     def groups_to_end(self) -> list[str]:
@@ -32,7 +32,7 @@ class GatheredQuerySet(InOneDatabase["Gathered"]):
         wait, now = timedelta(seconds=conf.MAIL_DIGEST_WAIT), timezone.now()
         ahead = min(wait / 2, timedelta(seconds=2 * conf.MAIL_SWEEP_INTERVAL))  # so that the next look is not too late
         never = now + wait + timedelta(seconds=CLOCKS_DIFFER)
-        groups: Any = self.waiting().values_list("group")
+        groups: Any = self.waiting().values_list("group_key")
         groups = groups.annotate(first=Min("due_at"), last=Max("due_at"), number=Count("pk"))
         return [
             group
@@ -55,7 +55,9 @@ class Gathered(models.Model):
     message = models.OneToOneField("OutboxMessage", models.CASCADE, related_name="gathered")
     # None: it waits
     digest = models.ForeignKey("OutboxMessage", models.CASCADE, null=True, related_name="carried", db_index=False)
-    group = models.CharField(max_length=64)  # of those that one digest may tell of: the same kind, envelope, language
+    group_key = models.CharField(
+        max_length=64
+    )  # of those that one digest may tell of: the same kind, envelope, language
     envelope = models.JSONField()  # of the digest: from_email, to, language
     says = models.JSONField()  # what the digest says of the message, as `digest=` gave it
     created_at = models.DateTimeField()  # the message's
@@ -66,7 +68,7 @@ class Gathered(models.Model):
     class Meta:
         indexes = [
             models.Index(fields=["digest", "due_at"], name="flasky_mail_digest"),
-            models.Index(fields=["group", "digest"], name="flasky_mail_digest_group"),
+            models.Index(fields=["group_key", "digest"], name="flasky_mail_digest_group"),
             models.Index(fields=["created_at"], name="flasky_mail_digest_stored"),
         ]
 

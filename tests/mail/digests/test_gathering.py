@@ -145,7 +145,7 @@ def test_mails_of_another_kind_or_to_others_do_not_count_for_it():
 def test_only_mails_of_one_envelope_language_and_priority_are_in_one_group(other):
     [*_, first] = send("Ada", "Bo", "Chen")
     [second] = send("Dora", **other)
-    assert first.gathered.group != second.gathered.group
+    assert first.gathered.group_key != second.gathered.group_key
 
 
 def test_a_group_that_is_full_takes_no_more():

@@ -322,7 +322,7 @@ def test_an_idle_look_asks_nothing_more(django_assert_num_queries):
 def test_a_look_is_by_the_index():
     if connection.vendor == "sqlite":
         send(*"abcd")
-        plan = Gathered.objects.waiting().values_list("group").explain()
+        plan = Gathered.objects.waiting().values_list("group_key").explain()
         assert "INDEX" in plan
 
 

@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('flasky_mail', '0002_action_tried_now'),
+        ('flasky_mail', '0003_record_at_once'),
     ]
 
     operations = [
@@ -20,7 +20,7 @@ class Migration(migrations.Migration):
             name='Gathered',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('group', models.CharField(max_length=64)),
+                ('group_key', models.CharField(max_length=64)),
                 ('envelope', models.JSONField()),
                 ('says', models.JSONField()),
                 ('created_at', models.DateTimeField()),
@@ -29,7 +29,7 @@ class Migration(migrations.Migration):
                 ('message', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, related_name='gathered', to='flasky_mail.outboxmessage')),
             ],
             options={
-                'indexes': [models.Index(fields=['digest', 'due_at'], name='flasky_mail_digest'), models.Index(fields=['group', 'digest'], name='flasky_mail_digest_group'), models.Index(fields=['created_at'], name='flasky_mail_digest_stored')],
+                'indexes': [models.Index(fields=['digest', 'due_at'], name='flasky_mail_digest'), models.Index(fields=['group_key', 'digest'], name='flasky_mail_digest_group'), models.Index(fields=['created_at'], name='flasky_mail_digest_stored')],
             },
         ),
     ]
