@@ -11,7 +11,8 @@ from django.contrib.auth import SESSION_KEY
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.sessions.backends.base import SessionBase
 from django.contrib.sessions.backends.db import SessionStore as DatabaseSessionStore
-from django.utils import timezone
+
+from flasky.mail.runtime import clock
 
 KEY = re.compile(r"[a-z0-9]{32}")
 MOST_REMOVED = 100  # rows; a log-in adds one
@@ -47,5 +48,5 @@ def end_all(user: AbstractBaseUser) -> int:
 def remove_expired() -> None:
     """Remove sessions that are over, at most MOST_REMOVED at once."""
     sessions = SessionStore.get_model_class().objects
-    expired = sessions.filter(expire_date__lt=timezone.now()).values_list("pk", flat=True)[:MOST_REMOVED]
+    expired = sessions.filter(expire_date__lt=clock.now()).values_list("pk", flat=True)[:MOST_REMOVED]
     sessions.filter(pk__in=list(expired)).delete()  # MariaDB and MySQL have no LIMIT in a subquery

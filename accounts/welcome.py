@@ -12,6 +12,7 @@ from django.utils.translation import ngettext
 from accounts.models import User
 from accounts.templatetags.names import in_subject, unlinked
 from flasky.mail import cause_of, send_email, stored_since
+from flasky.mail.runtime import clock
 from flasky.mail.status.written import long_moment
 from flasky.mail.storing.origin import origin
 from flasky.site.address import site_url
@@ -48,7 +49,7 @@ def way() -> str:
 
 def today() -> str:
     """Return how many have come since midnight, this one included; as the outbox has told of them."""
-    midnight = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
+    midnight = timezone.localtime(clock.now()).replace(hour=0, minute=0, second=0, microsecond=0)
     return in_words(stored_since(KIND, midnight, MOST_COUNTED) + 1)
 
 

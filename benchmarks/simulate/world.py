@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from benchmarks.simulate.process import Process
 from benchmarks.simulate.scenarios import NEVER
 from flasky.mail.delivery import outcomes
+from flasky.mail.delivery.giving_up import is_old
 from flasky.mail.models import State
 from flasky.mail.transports.replies import Reply
 
@@ -99,7 +100,7 @@ class World:
             return
         queued_at = date(message.stored_at)
         row = SimpleNamespace(outcomes={}, recipients=["to"], queued_at=queued_at, next_attempt_at=queued_at)
-        changes = outcomes.next_state(row, {"to": GREYLISTED}, 0, date(self.now))
+        changes = outcomes.next_state(row, {"to": GREYLISTED}, 0, date(self.now), is_old)
         if changes["state"] == State.QUEUED:
             heapq.heappush(self.later, ((changes["next_attempt_at"] - MIDNIGHT).total_seconds(), key))
         else:

@@ -19,6 +19,7 @@ from django.db.models import F
 from flasky.guard.deadlocks import despite_deadlocks
 from flasky.guard.models import Tally
 from flasky.mail.db import sql
+from flasky.mail.runtime import clock
 
 CLEAN_INTERVAL = 60  # s between two looks of a process for periods that are over
 MOST_REMOVED = 1000  # rows at once
@@ -65,7 +66,7 @@ def take_for(work: Callable[[], Done], *limits: Limit) -> Done:
     One commit less, and what everybody counts in the same row is locked no longer than a commit takes. The work is
     begun only if no limit is reached yet, and may be begun again.
     """
-    now = time.time()
+    now = _now()
     asked = {_key(limit, now): limit for limit in limits if limit.most}
     if not asked:
         return work()
@@ -86,7 +87,7 @@ def take_for(work: Callable[[], Done], *limits: Limit) -> Done:
 
 def give_back(*limits: Limit) -> None:
     """Uncount one for each of the limits: what was taken turned out to be harmless."""
-    keys = [_key(limit, time.time()) for limit in limits]
+    keys = [_key(limit, _now()) for limit in limits]
     Tally.objects.filter(pk__in=keys, count__gt=0).update(count=F("count") - 1)
 
 
@@ -101,7 +102,7 @@ def is_first(refusal: TooMany) -> bool:
 
 def count(limit: Limit) -> int:
     """Return how often the limit was taken in its present period."""
-    return Tally.objects.filter(pk=_key(limit, time.time())).values_list("count", flat=True).first() or 0
+    return Tally.objects.filter(pk=_key(limit, _now())).values_list("count", flat=True).first() or 0
 
 
 def _count(asked: dict[str, Limit], now: float) -> None:
@@ -140,6 +141,10 @@ def _clean_now_and_then(now: float) -> None:
         over = Tally.objects.filter(pk__lt=f"{int(now):010d}").values_list("pk", flat=True)[:MOST_REMOVED]
         Tally.objects.filter(pk__in=list(over)).delete()
         _full.difference_update([key for key in _full if key < f"{int(now):010d}"])
+
+
+def _now() -> float:
+    return clock.now().timestamp()
 
 
 def _alias() -> str:

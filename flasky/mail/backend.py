@@ -16,6 +16,7 @@ from flasky.mail.db.outages import is_outage
 from flasky.mail.digests.gathering import candidate, put_off
 from flasky.mail.limits.budget import spending
 from flasky.mail.models import Gathered, OutboxMessage
+from flasky.mail.runtime import clock
 from flasky.mail.storing.insert import insert_message, schedule_of
 from flasky.mail.storing.origin import origin
 from flasky.mail.storing.sensitive import ERROR, kind_by_maker, mark
@@ -59,6 +60,7 @@ class OutboxEmailBackend(BaseEmailBackend):
         for number, email in enumerate(email_messages, 1):
             try:
                 if recipients_of(email):
+                    clock.renew()
                     where = where or origin()
                     message = OutboxMessage(**schedule_of(email), **self._fields(email), **where)
                     mark(message)

@@ -21,7 +21,9 @@ from flasky.mail.conf import DISPATCHERS, NAMES, TRANSPORTS, Conf, OfDispatcher,
 from flasky.mail.db.outages import what_is_wrong
 from flasky.mail.limits.budget import PERIODS
 from flasky.mail.models import OutboxMessage, Process, RelayOutage, WriteProbe
+from flasky.mail.runtime import clock
 from flasky.mail.status.alerts import DELIVERERS, overdue
+from flasky.mail.status.clocks import ADVICE, wrong_clocks
 from flasky.mail.status.explanations import stuck
 from flasky.mail.transports import new_transport
 from flasky.mail.transports.connecting import is_ehlo_name
@@ -66,9 +68,11 @@ def check_delivery(databases: Any = None, **options: Any) -> list[checks.CheckMe
         late, outage = overdue(), RelayOutage.objects.for_all().first()
         stuck_ones = stuck(Process.objects.stuck()) if not outage else []
         WriteProbe.objects.exists()
+        clock.measure()
+        clocks = wrong_clocks(Process.objects.alive())
     except DatabaseFailure:
         return []
-    return [*check_writable(), *check_overdue(late, outage), *check_stuck(stuck_ones)]
+    return [*check_writable(), *check_overdue(late, outage), *check_stuck(stuck_ones), *check_clocks(clocks)]
 
 
 def check_writable() -> Iterator[checks.CheckMessage]:
@@ -93,6 +97,11 @@ def check_stuck(sentences: list[str]) -> Iterator[checks.CheckMessage]:
     for sentence in sentences:
         problem, _, advice = sentence.partition(" Restart")
         yield checks.Warning(problem, hint=f"Restart{advice}", id="flasky.W006")
+
+
+def check_clocks(sentences: list[str]) -> Iterator[checks.CheckMessage]:
+    for sentence in sentences:
+        yield checks.Warning(sentence, hint=str(ADVICE), id="flasky.W056")
 
 
 def check_types() -> Iterator[checks.CheckMessage]:

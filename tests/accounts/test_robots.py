@@ -1,6 +1,7 @@
 """accounts.robots: who cannot be a person is asked to send the form once more."""
 
 import re
+from datetime import datetime, timezone
 
 import pytest
 from django.core import signing
@@ -18,7 +19,7 @@ def at(monkeypatch, settings):
     settings.FORM_MIN_SECONDS = 2
 
     def set_clock(moment):
-        monkeypatch.setattr(robots.time, "time", lambda: moment)
+        monkeypatch.setattr(robots.clock, "now", lambda: datetime.fromtimestamp(moment, timezone.utc))
 
     set_clock(NOW)
     return set_clock

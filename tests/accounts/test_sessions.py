@@ -19,6 +19,7 @@ from django.utils import timezone
 from accounts import sessions
 from accounts.models import User
 from flasky import urls
+from flasky.mail.runtime import clock
 
 pytestmark = pytest.mark.django_db
 
@@ -72,7 +73,8 @@ def key(client):
 
 def later(monkeypatch, **how_much):
     moment = timezone.now() + timedelta(**how_much)
-    monkeypatch.setattr(timezone, "now", lambda: moment)
+    monkeypatch.setattr(timezone, "now", lambda: moment)  # Django's own
+    monkeypatch.setattr(clock, "now", lambda: moment)
 
 
 # A copy ends

@@ -1,6 +1,7 @@
 """flasky.guard.limits: only so much in so long, for all processes together."""
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timezone
 
 import pytest
 from django.db import connection, connections
@@ -19,7 +20,7 @@ def at(monkeypatch):
     """Set the clock."""
 
     def set_clock(moment):
-        monkeypatch.setattr(limits.time, "time", lambda: moment)
+        monkeypatch.setattr(limits.clock, "now", lambda: datetime.fromtimestamp(moment, timezone.utc))
 
     set_clock(NOW)
     return set_clock

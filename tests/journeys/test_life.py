@@ -39,6 +39,7 @@ from flasky.mail.models import (
 )
 from flasky.mail.transports import Server, TransportUnavailable
 from flasky.mail.transports.replies import Reply, Verdict
+from tests.clocks import somebody_was_there_for
 
 PEOPLE = ["a@example.com", "b@example.com", "c@example.com"]
 HOLDERS = ["host1 1 mail_0", "host1 1 mail_1", "host2 7 mail_0"]
@@ -318,6 +319,7 @@ class MessageLives(RuleBasedStateMachine):
             case "wait for days":
                 waiting = [life for life in self._chosen if life.state == State.QUEUED]
                 chosen.filter(state=State.QUEUED).update(queued_at=timezone.now() - timedelta(days=6))
+                somebody_was_there_for(days=6)
                 for life in waiting:
                     life.old = True
 

@@ -14,12 +14,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
-from django.utils import timezone
-
 from flasky.mail.conf import conf
 from flasky.mail.db.connections import release_connection
-from flasky.mail.delivery.outcomes import is_too_old
+from flasky.mail.delivery.giving_up import given_up_before, is_too_old
 from flasky.mail.models import Attempt, OutboxMessage, RelayOutage, State
+from flasky.mail.runtime import clock
 from flasky.mail.transports import TransportUnavailable
 from flasky.mail.transports.diagnosis import advise
 from flasky.mail.transports.replies import Reply, is_alike, may_be_about_settings, names_settings, texts_of
@@ -51,7 +50,7 @@ def alarm_after(message: OutboxMessage, replies: dict[str, Reply], server: str) 
     Take back the mails that have failed of the same. Raise what the database raises.
     """
     refusal = next(iter(replies.values()), None)
-    if refusal is None or not all(map(may_be_about_settings, replies.values())) or is_too_old(message, timezone.now()):
+    if refusal is None or not all(map(may_be_about_settings, replies.values())) or is_too_old(message, clock.now()):
         return None
     if not all(is_alike(refusal.text, reply.text) for reply in replies.values()):
         return None
@@ -66,7 +65,7 @@ def alarm_after(message: OutboxMessage, replies: dict[str, Reply], server: str) 
     senders = {each.sender for each in before} | {message.envelope_sender}
     if len(senders) >= MANY_SENDERS or "" in senders:  # whoever has no name cannot be kept back by it
         return TransportUnavailable(text)
-    age = (timezone.now() - message.queued_at).total_seconds()
+    age = (clock.now() - message.queued_at).total_seconds()
     pause = min(max(age, FIRST_PAUSE), LONGEST_PAUSE) * random.uniform(0.8, 1.2)
     return TransportUnavailable(text, retry_after=pause, senders=frozenset(senders))
 
@@ -86,9 +85,9 @@ def keep_back(alarm: TransportUnavailable, server: str) -> None:
 
     Those that are too old to wait are due: they end with their next refusal. Raise what the database raises.
     """
-    until = timezone.now() + timedelta(seconds=alarm.retry_after or LONGEST_PAUSE)
-    young = timezone.now() - timedelta(days=conf.MAIL_GIVE_UP_DAYS)
-    waiting = OutboxMessage.objects.due().filter(envelope_sender__in=alarm.senders, queued_at__gt=young)
+    until = clock.now() + timedelta(seconds=alarm.retry_after or LONGEST_PAUSE)
+    too_old = given_up_before(clock.now())
+    waiting = OutboxMessage.objects.due().filter(envelope_sender__in=alarm.senders, queued_at__gt=too_old)
     waiting.update(next_attempt_at=until, last_reply=str(alarm))
     noted = [RelayOutage.objects.note(server, str(alarm), until, sender) for sender in alarm.senders]
     if any(noted):
@@ -124,7 +123,7 @@ def _is_alike(refusal: Reply, summary: str) -> bool:
 
 
 def _newest_attempts(server: str) -> Iterator[tuple[str, str, Refused]]:
-    newest = Attempt.objects.filter(started_at__gt=timezone.now() - timedelta(days=conf.MAIL_GIVE_UP_DAYS))
+    newest = Attempt.objects.filter(started_at__gt=clock.now() - timedelta(days=conf.MAIL_GIVE_UP_DAYS))
     columns = "outcome", "server", "reply", "message_id", "message__first_recipient", "message__envelope_sender"
     for outcome, where, reply, *refused in newest.order_by("-pk").values_list(*columns)[:NEWEST]:
         if where == server[:255]:
@@ -132,7 +131,7 @@ def _newest_attempts(server: str) -> Iterator[tuple[str, str, Refused]]:
 
 
 def _take_back(keys: list[int]) -> None:
-    young = timezone.now() - timedelta(days=conf.MAIL_GIVE_UP_DAYS)
-    failed = OutboxMessage.objects.filter(pk__in=keys, state=State.FAILED, queued_at__gt=young)
+    too_old = given_up_before(clock.now())
+    failed = OutboxMessage.objects.filter(pk__in=keys, state=State.FAILED, queued_at__gt=too_old)
     if count := failed.take_back(TAKEN_BACK_BY):
         logger.warning("%d mails that had failed of the same are queued again.", count)

@@ -12,10 +12,10 @@ from functools import cache
 from typing import Any
 
 from django.db import connections
-from django.utils import timezone
 
 from flasky.mail.delivery.counting import slot
 from flasky.mail.delivery.outcomes import Result, counts_of
+from flasky.mail.runtime import clock
 
 # What the end of an attempt changes in its message.
 CHANGED = (
@@ -58,7 +58,7 @@ def _has_function(using: str) -> bool:
 
 def write_at_once(results: Sequence[Result], connection: Any) -> set[int]:
     """Write messages, attempts and counts; return the keys of the messages whose claims were still their holders'."""
-    hour = timezone.now().replace(minute=0, second=0, microsecond=0)
+    hour = clock.now().replace(minute=0, second=0, microsecond=0)
     document = json.dumps([*map(_row, results)], default=_text)
     with connection.cursor() as cursor:
         cursor.execute("SELECT flasky_mail_record(%s, %s, %s)", [document, hour, slot()])

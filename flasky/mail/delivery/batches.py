@@ -4,12 +4,11 @@ import math
 import time
 from typing import NamedTuple
 
-from django.utils import timezone
-
 from flasky.mail.conf import conf
 from flasky.mail.db.connections import alias
 from flasky.mail.models import OutboxMessage, Priority
 from flasky.mail.models.written_once import count_due
+from flasky.mail.runtime import clock
 
 CLAIM_LIMIT = 50  # messages
 CLAIM_SECONDS = 1  # s of one connection's work
@@ -45,5 +44,5 @@ def next_batch(pace: float) -> Batch:
 
 
 def _count_due(enough: int) -> dict[Priority, int]:
-    counts = zip(Priority, count_due(OutboxMessage, alias(), timezone.now(), enough), strict=True)
+    counts = zip(Priority, count_due(OutboxMessage, alias(), clock.now(), enough), strict=True)
     return {priority: count for priority, count in counts if count}

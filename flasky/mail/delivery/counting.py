@@ -5,10 +5,9 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from django.utils import timezone
-
 from flasky.mail.db.sql import add
 from flasky.mail.models import HourlyCount
+from flasky.mail.runtime import clock
 from flasky.mail.runtime.identity import this_process
 
 COUNT_SLOTS = 16
@@ -19,7 +18,7 @@ def count(amounts: Iterable[dict[str, int]], connection: Any) -> None:
     sums = Counter({"sent": 0, "failed": 0})
     for each in amounts:
         sums.update(each)
-    hour = timezone.now().replace(minute=0, second=0, microsecond=0)
+    hour = clock.now().replace(minute=0, second=0, microsecond=0)
     # In one order, so that few different statements come about.
     add(HourlyCount, {"hour": hour, "slot": slot()}, dict(sorted(sums.items())), connection)
 

@@ -10,6 +10,7 @@ from django.db.models import Count
 
 from flasky.mail.conf import conf
 from flasky.mail.delivery.engine import deliver_due
+from flasky.mail.delivery.timekeeping import Timekeeper
 from flasky.mail.digests.making import make_digests
 from flasky.mail.limits.releasing import release_what_fits
 from flasky.mail.models import Attempt, OutboxMessage, RelayOutage
@@ -36,6 +37,7 @@ class Drain:
 
         `look()` is called again and again, with how many messages were due in the beginning.
         """
+        Timekeeper().look()
         OutboxMessage.objects.take_over_expired()
         release_what_fits()
         make_digests()

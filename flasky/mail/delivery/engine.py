@@ -7,13 +7,11 @@ from collections import Counter, deque
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from copy import copy
-from datetime import timedelta
 from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
 
 from django.db import connections
-from django.utils import timezone
 
 from flasky.mail.conf import conf
 from flasky.mail.db.connections import alias, drop_connection, pause, release_connection
@@ -22,12 +20,14 @@ from flasky.mail.db.write_lock import one_writer
 from flasky.mail.delivery.alarms import alarm_after, end_alarm, keep_back
 from flasky.mail.delivery.batches import CLAIM_LIMIT, next_batch
 from flasky.mail.delivery.claims import renewing
+from flasky.mail.delivery.giving_up import given_up_before, is_too_old
 from flasky.mail.delivery.log import log_attempt
-from flasky.mail.delivery.outcomes import LOST, is_too_old, result_of
+from flasky.mail.delivery.outcomes import LOST, result_of
 from flasky.mail.delivery.recording import record, recorder
 from flasky.mail.limits.connections import allow_fewer
 from flasky.mail.limits.rate import Permits, reserve
 from flasky.mail.models import OutboxMessage, State
+from flasky.mail.runtime import clock
 from flasky.mail.runtime.identity import this_thread
 from flasky.mail.signals import claimed
 from flasky.mail.transports import NoSlot, Transport, TransportUnavailable, borrow, relay_name
@@ -85,7 +85,7 @@ def deliver_due(stop: Callable[[], bool] = lambda: False, delivered: Callable[[]
 
 def _give_up_what_is_too_old(reason: str, stop: Callable[[], bool]) -> None:
     """End what is due and has waited too long: while no connection comes about, its turn would never come."""
-    since = timezone.now() - timedelta(days=conf.MAIL_GIVE_UP_DAYS)
+    since = given_up_before(clock.now())
     too_old = OutboxMessage.objects.filter(queued_at__lte=since)
     while too_old.due().exists():
         claim = OutboxMessage.objects.claim(CLAIM_LIMIT, this_thread(), one_writer(), queued_until=since)
@@ -93,7 +93,7 @@ def _give_up_what_is_too_old(reason: str, stop: Callable[[], bool]) -> None:
         with recorder():
             for message in claim:
                 replies = dict.fromkeys(message.remaining_recipients, Reply(Verdict.POSTPONED, reason))
-                details = circumstances | {"claim_token": message.claim_token, "started_at": timezone.now()}
+                details = circumstances | {"claim_token": message.claim_token, "started_at": clock.now()}
                 result = result_of(message, replies, details)
                 _retry_while_database_is_away(partial(record, result), stop)
                 log_attempt(result)
@@ -153,7 +153,7 @@ def deliver(
         try:
             # Nobody holds a database connection while waiting for a server that may take its time.
             release_connection()
-            circumstances, started_at = _circumstances(token, transport), timezone.now()
+            circumstances, started_at = _circumstances(token, transport), clock.now()
             for replies in transport.deliver_each(claim):
                 alarm = partial(alarm_after, waiting[0], replies, transport.server.name)
                 if error := _retry_while_database_is_away(alarm, stop):
@@ -167,17 +167,17 @@ def deliver(
                 yield state
                 if state == LOST or stop():  # lost together, by a holder who was not heard of for too long
                     break
-                started_at = timezone.now()
+                started_at = clock.now()
         except TransportUnavailable as error:
             upsetting = waiting.popleft()
-            if is_too_old(upsetting, timezone.now()):
+            if is_too_old(upsetting, clock.now()):
                 replies = dict.fromkeys(upsetting.remaining_recipients, Reply(Verdict.POSTPONED, str(error)))
                 result = result_of(upsetting, replies, circumstances | {"started_at": started_at})
                 _retry_while_database_is_away(partial(record, result), stop)
                 log_attempt(result)
             else:
                 # Behind the others that are due: if it is this message that upsets the relay, they still get through.
-                _retry_while_database_is_away(lambda: copy(upsetting).give_back(timezone.now()), stop)
+                _retry_while_database_is_away(lambda: copy(upsetting).give_back(clock.now()), stop)
             raise
         except GeneratorExit:  # whoever counts the states wants no more
             raise

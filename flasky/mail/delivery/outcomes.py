@@ -1,20 +1,20 @@
 """Decide what the replies make of a message, and record it."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from django.db import connections, transaction
-from django.utils import timezone
 
-from flasky.mail.conf import conf
 from flasky.mail.db.connections import alias
 from flasky.mail.db.sql import insert_many
 from flasky.mail.delivery.counting import count
+from flasky.mail.delivery.giving_up import is_too_old
 from flasky.mail.delivery.retries import next_attempt_at, wanted_pause
 from flasky.mail.models import UNKNOWN_ENDS_UNTIL_HELD, Attempt, OutboxMessage, ProviderStatus, State
 from flasky.mail.models.provider_status import MAX_PROVIDER, MAX_PROVIDER_ID, MAX_STATUS
+from flasky.mail.runtime import clock
 from flasky.mail.signals import outcome_written
 from flasky.mail.transports.replies import Reply, Verdict
 
@@ -34,7 +34,7 @@ class Result:
 
 
 def result_of(message: OutboxMessage, replies: dict[str, Reply], circumstances: dict[str, Any]) -> Result:
-    now, outcome, reply = timezone.now(), outcome_of(replies), summary_of(replies)
+    now, outcome, reply = clock.now(), outcome_of(replies), summary_of(replies)
     unknown_ends = message.unknown_ends + 1 if outcome == Attempt.Outcome.UNKNOWN else 0
     attempt = circumstances | {
         "message_id": message.pk,
@@ -69,7 +69,13 @@ def statuses_of(message: OutboxMessage, replies: dict[str, Reply], now: datetime
     ]
 
 
-def next_state(message: OutboxMessage, replies: dict[str, Reply], unknown_ends: int, now: datetime) -> dict[str, Any]:
+def next_state(
+    message: OutboxMessage,
+    replies: dict[str, Reply],
+    unknown_ends: int,
+    now: datetime,
+    is_too_old: Callable[[OutboxMessage, datetime], bool] = is_too_old,
+) -> dict[str, Any]:
     final = {
         address: {"accepted": reply.verdict == Verdict.ACCEPTED, "reply": reply.text}
         for address, reply in replies.items()
@@ -107,10 +113,6 @@ def summary_of(replies: dict[str, Reply]) -> str:
     if len(texts) == 1:
         return texts.pop()
     return "\n".join(f"{address}: {reply.text}" for address, reply in replies.items())
-
-
-def is_too_old(message: OutboxMessage, now: datetime) -> bool:
-    return now - message.queued_at >= timedelta(days=conf.MAIL_GIVE_UP_DAYS)
 
 
 def record_one(result: Result) -> None:

@@ -8,12 +8,14 @@ from django.db import connections
 
 from flasky.mail.conf import conf
 from flasky.mail.models import DailyTask, OutboxMessage
+from flasky.mail.runtime import clock
 
 logger = logging.getLogger(__name__)
 
 TASK = "prune"
 LOOK_INTERVAL = 600  # s between two looks of a process whether it is its turn
 BREATH = 0.05  # s between two batches, in which others can write
+A_DAY = 86_400  # s
 PATIENCE = 5  # s for a batch when the process stops
 
 
@@ -30,6 +32,8 @@ class DailyPruning:
         if time.monotonic() < self._look_at:
             return
         self._look_at = time.monotonic() + LOOK_INTERVAL
+        if clock.seconds_since_jump() < A_DAY:  # what is old by a clock that was set ahead is not
+            return
         if conf.MAIL_PRUNE and not self._stopping.is_set() and DailyTask.objects.take(TASK):
             self._thread = threading.Thread(target=self._prune, name="mail-pruning", daemon=True)
             self._thread.start()

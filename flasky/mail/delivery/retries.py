@@ -9,6 +9,8 @@ from flasky.mail.transports.replies import Reply, Verdict, is_about_too_many_rec
 RETRY_PAUSES = (5, 15, 60, 5 * 60, 15 * 60, 3600, 3 * 3600, 6 * 3600)
 RETRY_JITTER = 0.1  # of the pause, so that what failed together does not come back together
 
+LONGEST_PAUSE = RETRY_PAUSES[-1] * (1 + RETRY_JITTER)
+
 HINT_LIMITS = (1, RETRY_PAUSES[-1])  # s within which a reply's own "try again in …" is obeyed
 HINT_GROWTH = 1 / 8  # of the message's age, which is the least that is waited then
 

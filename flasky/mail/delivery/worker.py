@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 
 from django.db import Error as DatabaseFailure
 from django.db import close_old_connections, connections
-from django.utils import timezone
 
 from flasky.mail.conf import conf
 from flasky.mail.db.connections import drop_connection
@@ -17,9 +16,11 @@ from flasky.mail.delivery.engine import deliver_due
 from flasky.mail.delivery.pool import Pool
 from flasky.mail.delivery.progress import Progress
 from flasky.mail.delivery.pruning import DailyPruning
+from flasky.mail.delivery.timekeeping import Timekeeper
 from flasky.mail.digests.making import make_digests
 from flasky.mail.limits.releasing import release_what_fits
 from flasky.mail.models import OutboxMessage, Process, RelayOutage, State
+from flasky.mail.runtime import clock
 from flasky.mail.runtime.background import work_in_background
 from flasky.mail.runtime.identity import this_process
 from flasky.mail.signals import swept
@@ -54,6 +55,7 @@ class Worker:
         self._failed_at = float("-inf")  # on the monotonic clock: the database, at last
         self._progress = Progress()
         self._pruning = DailyPruning()
+        self._timekeeper = Timekeeper()
         self._maintain_at = 0.0  # on the monotonic clock
         self._outage = ""
         self._outage_noted = True  # perhaps: by a process that is gone
@@ -111,7 +113,7 @@ class Worker:
             self._hasten_probe()
             free, is_maintenance_due = self._free_threads(), time.monotonic() >= self._maintain_at
             found = self._look(free) if free or is_maintenance_due else []
-            queued, now = [moment for state, moment in found if state == State.QUEUED], timezone.now()
+            queued, now = [moment for state, moment in found if state == State.QUEUED], clock.now()
             due = sum(moment <= now for moment in queued)
             if (free or is_maintenance_due) and not due and not self._busy:
                 self._progress.made()
@@ -163,7 +165,9 @@ class Worker:
         """Do what is due every MAIL_SWEEP_INTERVAL seconds, however often the worker is woken."""
         self._maintain_at = time.monotonic() + conf.MAIL_SWEEP_INTERVAL
         close_kept(idle_only=True)
-        Process.objects.heartbeat(this_process(), self._threads, self._progress.stuck_for())
+        if self._timekeeper.look():
+            self.wake()
+        Process.objects.heartbeat(this_process(), self._threads, self._progress.stuck_for(), clock.ahead())
         swept.send_robust(sender=type(self))
         self._pruning.begin_if_due()
         if release_what_fits():
@@ -172,11 +176,12 @@ class Worker:
             return
         if make_digests():
             self.wake()
-        is_calm = time.monotonic() - self._failed_at >= GRACE
+        has_grace = clock.seconds_since_jump() < conf.MAIL_LEASE  # whoever lives renews its lease meanwhile
+        is_calm = not has_grace and time.monotonic() - self._failed_at >= GRACE
         if is_calm and OutboxMessage.objects.take_over_expired():
             self.wake()
         state, due_at = found[0]
-        waited = (timezone.now() - due_at).total_seconds()
+        waited = (clock.now() - due_at).total_seconds()
         if state == State.QUEUED and waited > conf.MAIL_OVERDUE:
             logger.warning("The oldest due message has waited for %d s: nobody delivers, or not fast enough.", waited)
 
@@ -244,7 +249,7 @@ class Worker:
             return
         if self._is_news(reason, wanted_pause, is_about_account):
             logger.error("%s Mail waits in the outbox.", reason)
-        next_probe_at = timezone.now() + timedelta(seconds=self._probe_at - time.monotonic())
+        next_probe_at = clock.now() + timedelta(seconds=self._probe_at - time.monotonic())
         with contextlib.suppress(DatabaseFailure):  # who reads it then has other worries
             RelayOutage.objects.note(relay_name(), reason, next_probe_at)
             self._outage_noted = True
@@ -290,5 +295,5 @@ class Worker:
         if self._outage and self._probe_at > time.monotonic():
             until = min(until, self._probe_at - time.monotonic())
         elif next_attempt_at is not None:
-            until = min(until, (next_attempt_at - timezone.now()).total_seconds())
+            until = min(until, (next_attempt_at - clock.now()).total_seconds())
         return max(until, 0.01)

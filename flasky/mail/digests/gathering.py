@@ -10,11 +10,12 @@ from typing import Any
 
 from django.core.mail import EmailMessage
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.utils import timezone, translation
+from django.utils import translation
 
 from flasky.mail.conf import conf
 from flasky.mail.db.write_lock import take_write_lock
 from flasky.mail.models import MOST_IN_A_DIGEST, Gathered, OutboxMessage, Priority
+from flasky.mail.runtime import clock
 from flasky.mail.wire.options import as_json
 
 MADE_BY_US = {"auto-submitted"}  # headers that a digest has too; what has others leaves by itself
@@ -40,7 +41,7 @@ def candidate(email: EmailMessage, message: OutboxMessage) -> Gathered | None:
 def put_off(message: OutboxMessage, gathered: Gathered, connection: BaseDatabaseWrapper) -> bool:
     """Let the message wait for a digest if there were too many like it lately; return whether it does."""
     take_write_lock(connection)
-    now = timezone.now()
+    now = clock.now()
     if not _are_many(message, now):
         return False
     deadline, number = Gathered.objects.waiting_in(gathered.group_key)
@@ -53,7 +54,7 @@ def put_off(message: OutboxMessage, gathered: Gathered, connection: BaseDatabase
 
 def _may_wait(email: EmailMessage, message: OutboxMessage) -> bool:
     """Return whether nothing would be missed that a digest has not: a file, a copy, a time of its own, its haste."""
-    is_special = message.priority == Priority.URGENT or message.is_sensitive or message.queued_at > timezone.now()
+    is_special = message.priority == Priority.URGENT or message.is_sensitive or message.queued_at > clock.now()
     is_more = email.attachments or email.cc or email.bcc or email.reply_to or message.provider_options
     others = {name.lower() for name in email.extra_headers} - MADE_BY_US
     return bool(message.kind) and not (is_special or is_more or others)

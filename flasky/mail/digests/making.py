@@ -10,13 +10,14 @@ from typing import Any
 
 from django.core.mail import EmailMessage
 from django.db import connections
-from django.utils import timezone, translation
+from django.utils import translation
 
 from flasky.mail import DIGEST, OutboxFull, render_email, rendered_subject
 from flasky.mail.db.connections import alias
 from flasky.mail.limits.budget import spending
 from flasky.mail.models import MOST_IN_A_DIGEST, Gathered, OutboxMessage, Source, State
 from flasky.mail.models.one_database import write_transaction
+from flasky.mail.runtime import clock
 from flasky.mail.storing.insert import insert_message
 from flasky.mail.storing.sensitive import mark
 from flasky.mail.wire.compose import compose
@@ -82,7 +83,7 @@ def _store(digest: OutboxMessage, waiting: Sequence[Gathered]) -> bool:
                 return False
             with spending(digest) as over:
                 insert_message(digest, connections[using], over)
-            told = {"state": State.GATHERED, "finished_at": timezone.now()}
+            told = {"state": State.GATHERED, "finished_at": clock.now()}
             OutboxMessage.objects.filter(pk__in=[each.message_id for each in waiting]).update(**told)
             Gathered.objects.filter(pk__in=[each.pk for each in waiting]).update(digest=digest)
     except OutboxFull as error:
@@ -102,7 +103,7 @@ def _are_ours(waiting: Sequence[Gathered], using: str) -> bool:
 
 def _let_leave(waiting: Sequence[Gathered]) -> bool:
     """Let each leave by itself, now; return False if somebody was quicker."""
-    using, now = alias(), timezone.now()
+    using, now = alias(), clock.now()
     with write_transaction(using):
         if not _are_ours(waiting, using):
             return False

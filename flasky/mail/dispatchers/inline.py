@@ -6,6 +6,7 @@ import time
 
 from flasky.mail.conf import conf
 from flasky.mail.delivery import deliver_due
+from flasky.mail.delivery.timekeeping import Timekeeper
 from flasky.mail.limits.releasing import release_what_fits
 from flasky.mail.models import OutboxMessage
 from flasky.mail.transports import TransportUnavailable, close_kept
@@ -14,6 +15,7 @@ logger = logging.getLogger(__name__)
 
 DELIVERS_INLINE = True
 
+_timekeeper = Timekeeper()
 _looked_at = _rest_until = 0.0  # on the monotonic clock
 
 
@@ -34,6 +36,7 @@ def _take_back_expired() -> None:
     global _looked_at
     if not _looked_at or time.monotonic() - _looked_at >= conf.MAIL_SWEEP_INTERVAL:
         _looked_at = time.monotonic()
+        _timekeeper.look()
         OutboxMessage.objects.take_over_expired()
         release_what_fits()
 

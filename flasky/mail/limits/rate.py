@@ -19,6 +19,7 @@ from flasky.mail.db.write_lock import one_writer
 from flasky.mail.models import Priority, Relay
 
 AHEAD = 1  # s, for which permits are reserved before they come: several connections can work at the same time
+SLACK = 60  # s; what is reserved for later than anybody reserves was so by a clock that was ahead
 LATE = 1  # s after which a permit is lost: what was held up together must not leave together
 LOOK_AGAIN = 0.3  # s, more or less, between two looks for a permit that is near enough
 
@@ -87,5 +88,6 @@ def reserve(server: str, count: int, stop: Callable[[], bool]) -> Permits:
 
 def plan(free_at: datetime, now: datetime, count: int, rate: float) -> tuple[float, datetime]:
     """Return the seconds to the first of `count` permits, and when the next one after them is free."""
-    first = max(free_at, now)
+    is_misdated = free_at - now > timedelta(seconds=AHEAD + max(AHEAD, 1 / rate) + SLACK)
+    first = now if is_misdated else max(free_at, now)
     return (first - now).total_seconds(), first + timedelta(seconds=count / rate)

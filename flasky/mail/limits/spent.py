@@ -6,14 +6,15 @@ from typing import Any, NamedTuple
 
 from django.db import connections
 from django.db.models import Q
-from django.utils import timezone
 
 from flasky.mail.db.connections import alias
 from flasky.mail.models import FurtherRecipient, Gathered, OutboxMessage, OverBudget, Priority
+from flasky.mail.runtime import clock
 
 MESSAGES, FURTHER, HELD, GATHERED = (
     model._meta.db_table for model in (OutboxMessage, FurtherRecipient, OverBudget, Gathered)
 )
+SLACK = timedelta(seconds=60)  # what was stored later than so was stored by a clock that was ahead
 URGENT = f"priority = '{Priority.URGENT.value}'"
 
 
@@ -33,21 +34,22 @@ class Limit(NamedTuple):
 
 def left(limit: Limit) -> int:
     """Return how many messages may still be stored or let go, by what the outbox has."""
-    since = timezone.now() - timedelta(seconds=limit.seconds)
-    stored, is_adjusted = _stored(limit.share, since)
+    now = clock.now()
+    since, until = now - timedelta(seconds=limit.seconds), now + SLACK
+    stored, is_adjusted = _stored(limit.share, since, until)
     if is_adjusted:
         about = _about(limit.share)
-        held, released = OverBudget.objects.held_and_released(about, since)
-        stored += released - held - Gathered.objects.count_since(about, since)
+        held, released = OverBudget.objects.held_and_released(about, since, until)
+        stored += released - held - Gathered.objects.count_between(about, since, until)
     return limit.most - stored
 
 
-def _stored(share: Share, since: datetime) -> tuple[int, bool]:
+def _stored(share: Share, since: datetime, until: datetime) -> tuple[int, bool]:
     """Return how many messages were stored, and whether any since was held, released or gathered."""
     connection: Any = connections[alias()]
-    moment = connection.ops.adapt_datetimefield_value(since)
+    since, until = map(connection.ops.adapt_datetimefield_value, (since, until))
     statement = _statement(share.name, share.is_urgent)
-    named = {"whom": share.whom, "since": moment}
+    named = {"whom": share.whom, "since": since, "until": until}
     with connection.cursor() as cursor:
         cursor.execute(statement, named)
         stored, is_adjusted = cursor.fetchone()
@@ -58,15 +60,16 @@ def _stored(share: Share, since: datetime) -> tuple[int, bool]:
 def _statement(name: str, is_urgent: bool) -> str:
     whose = {"recipient": " AND first_recipient = %(whom)s", "kind": " AND kind = %(whom)s"}.get(name, "")
     priority = f" AND {URGENT}" if is_urgent else ""
-    count = f"(SELECT COUNT(*) FROM {MESSAGES} WHERE created_at > %(since)s{whose}{priority})"  # noqa: S608
+    lately = "created_at > %(since)s AND created_at <= %(until)s"
+    count = f"(SELECT COUNT(*) FROM {MESSAGES} WHERE {lately}{whose}{priority})"  # noqa: S608
     if name == "recipient":
         # Both by their table: a message has a message_id too, the header's.
         same = f"{MESSAGES}.id = {FURTHER}.message_id"
         of_message = f" AND EXISTS (SELECT 1 FROM {MESSAGES} WHERE {same}{priority})" if is_urgent else ""  # noqa: S608
-        count += f" + (SELECT COUNT(*) FROM {FURTHER} WHERE address = %(whom)s AND created_at > %(since)s{of_message})"  # noqa: S608
-    held = f"EXISTS (SELECT 1 FROM {HELD} WHERE created_at > %(since)s)"  # noqa: S608
-    released = f"EXISTS (SELECT 1 FROM {HELD} WHERE released_at > %(since)s)"  # noqa: S608
-    gathered = f"EXISTS (SELECT 1 FROM {GATHERED} WHERE created_at > %(since)s)"  # noqa: S608
+        count += f" + (SELECT COUNT(*) FROM {FURTHER} WHERE address = %(whom)s AND {lately}{of_message})"  # noqa: S608
+    held = f"EXISTS (SELECT 1 FROM {HELD} WHERE {lately})"  # noqa: S608
+    released = f"EXISTS (SELECT 1 FROM {HELD} WHERE {lately.replace('created', 'released')})"  # noqa: S608
+    gathered = f"EXISTS (SELECT 1 FROM {GATHERED} WHERE {lately})"  # noqa: S608
     return f"SELECT {count}, {held} OR {released} OR {gathered}"
 
 

@@ -8,14 +8,14 @@ from typing import Any, TypeVar
 
 from django.db import connections, models, transaction
 from django.db.models.functions import Now
-from django.utils import timezone
 
 from flasky.mail.models.history import Attempt
 from flasky.mail.models.hourly import HourlyCount
-from flasky.mail.models.leases import end_of_lease
+from flasky.mail.models.leases import end_of_lease, is_misdated, is_over
 from flasky.mail.models.one_database import InOneDatabase, write_transaction
 from flasky.mail.models.states import Priority, State
 from flasky.mail.models.written_once import candidates, take
+from flasky.mail.runtime import clock
 
 LOST_CLAIMS_UNTIL_HELD = 3
 UNKNOWN_ENDS_UNTIL_HELD = 5  # so many copies may have arrived
@@ -44,7 +44,7 @@ Chosen = TypeVar("Chosen", bound=models.QuerySet[Any, Any])
 
 class Claims(InOneDatabase[Any]):
     def due(self: Chosen) -> Chosen:
-        return self.filter(state=State.QUEUED, next_attempt_at__lte=timezone.now())
+        return self.filter(state=State.QUEUED, next_attempt_at__lte=clock.now())
 
     def claim(
         self,
@@ -74,7 +74,7 @@ class Claims(InOneDatabase[Any]):
 
     def _first_candidates(self, limit: int, among: Iterable[str], queued_until: datetime | None) -> list[int]:
         for priority in among:
-            if found := candidates(self.model, self.db, priority, timezone.now(), limit, queued_until):
+            if found := candidates(self.model, self.db, priority, clock.now(), limit, queued_until):
                 return _small_enough(found)
         return []
 
@@ -90,10 +90,17 @@ class Claims(InOneDatabase[Any]):
         )
 
     def take_over_expired(self) -> int:
-        """Queue again what was claimed by somebody who died; return how many."""
-        expired = self.filter(state=State.SENDING, lease_expires_at__lt=Now())
-        tokens = set(expired.values_list("claim_token", flat=True))
-        return sum(expired._take_over_claim(token) for token in tokens)
+        """Queue again what was claimed by somebody who died; return how many.
+
+        A lease that a clock can only have jumped over begins anew: if its holder lives, it is renewed before it ends.
+        """
+        claimed = self.filter(state=State.SENDING)
+        is_odd = models.ExpressionWrapper(is_misdated(), models.BooleanField())
+        ended: dict[uuid.UUID, bool] = dict(claimed.filter(is_over()).values_list("claim_token", is_odd))
+        if any(ended.values()):
+            claimed.filter(is_misdated()).update(lease_expires_at=end_of_lease())
+        expired = claimed.filter(lease_expires_at__lt=Now())
+        return sum(expired._take_over_claim(token) for token, odd in ended.items() if not odd)
 
     def _take_over_claim(self, token: uuid.UUID) -> int:
         claim = list(self.filter(claim_token=token).order_by(*IN_TURN).values_list("pk", flat=True))

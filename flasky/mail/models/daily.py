@@ -14,8 +14,10 @@ class DailyTaskQuerySet(InOneDatabase["DailyTask"]):
     def take(self, name: str) -> bool:
         """Return whether it is the caller's turn: nobody has begun the task for a day, by the database's clock."""
         tasks = self.filter(name=name)
-        if tasks.filter(begun_at__lt=Now() - A_DAY).exists():
-            return bool(tasks.filter(begun_at__lt=Now() - A_DAY).update(begun_at=Now()))
+        # Nobody has begun it tomorrow: then the clock was ahead.
+        is_due = models.Q(begun_at__lt=Now() - A_DAY) | models.Q(begun_at__gt=Now() + A_DAY)
+        if tasks.filter(is_due).exists():
+            return bool(tasks.filter(is_due).update(begun_at=Now()))
         return not tasks.exists() and self.get_or_create(name=name)[1]
 
 

@@ -2,14 +2,13 @@
 
 from typing import Any
 
-from django.utils import timezone
-
 from flasky.mail.models.batches import Batches
 from flasky.mail.models.gathered import Gathered
 from flasky.mail.models.history import MAX_ACTOR, Action
 from flasky.mail.models.one_database import write_transaction
 from flasky.mail.models.over_budget import OverBudget
 from flasky.mail.models.states import State
+from flasky.mail.runtime import clock
 
 
 class Decisions(Batches):
@@ -29,7 +28,7 @@ class Decisions(Batches):
 
     def try_now(self, by: str = "") -> int:
         """Let what is queued be due now, whatever it waits for; return how many. Its age counts on."""
-        return self._act(Action.Verb.TRIED_NOW, by, State.for_try_now(), next_attempt_at=timezone.now())
+        return self._act(Action.Verb.TRIED_NOW, by, State.for_try_now(), next_attempt_at=clock.now())
 
     def release(self, by: str = "") -> int:
         """Go on with what is held, due now; return how many."""
@@ -37,7 +36,7 @@ class Decisions(Batches):
 
     def let_go(self, by: str) -> int:
         """Go on with what is held without a person's decision: what is for later is due when it was to be."""
-        later = self.with_body().filter(next_attempt_at__gt=timezone.now())
+        later = self.with_body().filter(next_attempt_at__gt=clock.now())
         return later._act(Action.Verb.RELEASED, by, State.for_release(), state=State.QUEUED) + self.release(by)
 
     def hold(self, by: str = "") -> int:
@@ -46,7 +45,7 @@ class Decisions(Batches):
 
     def cancel(self, by: str = "") -> int:
         """Give up what is queued or held; return how many."""
-        end = {"state": State.CANCELLED, "finished_at": timezone.now()}
+        end = {"state": State.CANCELLED, "finished_at": clock.now()}
         return self._act(Action.Verb.CANCELLED, by, State.for_cancel(), **end)
 
     def _act(self, verb: str, by: str, states: tuple[State, ...], **changes: Any) -> int:
@@ -86,5 +85,5 @@ def _accepted(outcomes: dict[str, Any]) -> dict[str, Any]:
 
 def _fresh() -> dict[str, Any]:
     """Return the fields of a message that a person has queued again: due now, its age counted from now."""
-    now, ends = timezone.now(), {"finished_at": None, "lost_claims": 0, "unknown_ends": 0}
+    now, ends = clock.now(), {"finished_at": None, "lost_claims": 0, "unknown_ends": 0}
     return {"state": State.QUEUED, "queued_at": now, "next_attempt_at": now} | ends

@@ -8,10 +8,10 @@ from typing import Any
 
 from django.db import models
 from django.db.models import Count, Max, Min, Q
-from django.utils import timezone
 
 from flasky.mail.conf import conf
 from flasky.mail.models.one_database import InOneDatabase
+from flasky.mail.runtime import clock
 
 MOST_IN_A_DIGEST = 100  # messages: so many are some 80 kB of HTML, and Gmail cuts a mail off after 102 kB
 CLOCKS_DIFFER = 60  # s at most, between two hosts; what is due much later was stored before a clock was put back
@@ -29,7 +29,7 @@ class GatheredQuerySet(InOneDatabase["Gathered"]):
 
     def groups_to_end(self) -> list[str]:
         """Return those that a digest is to be made of now: soon due, full, or not to be gathered any more."""
-        wait, now = timedelta(seconds=conf.MAIL_DIGEST_WAIT), timezone.now()
+        wait, now = timedelta(seconds=conf.MAIL_DIGEST_WAIT), clock.now()
         ahead = min(wait / 2, timedelta(seconds=2 * conf.MAIL_SWEEP_INTERVAL))  # so that the next look is not too late
         never = now + wait + timedelta(seconds=CLOCKS_DIFFER)
         groups: Any = self.waiting().values_list("group_key")
@@ -40,9 +40,9 @@ class GatheredQuerySet(InOneDatabase["Gathered"]):
             if first <= now + ahead or last > never or number >= MOST_IN_A_DIGEST or not conf.MAIL_DIGEST_AFTER
         ]
 
-    def count_since(self, about: Q, since: datetime) -> int:
-        """Return how many of the messages that are `about` something were stored, and gathered, since then."""
-        return self.filter(about, created_at__gt=since).count()
+    def count_between(self, about: Q, since: datetime, until: datetime) -> int:
+        """Return how many of the messages that are `about` something were stored, and gathered, in that time."""
+        return self.filter(about, created_at__gt=since, created_at__lt=until).count()
 
     def leave_to_people(self, messages: list[int]) -> None:
         """Let the messages wait for no digest any more: a person has decided about them."""

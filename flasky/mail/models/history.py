@@ -1,11 +1,11 @@
 """Store the attempts at a message, and the actions of people on it."""
 
 from django.db import models
-from django.utils import timezone
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from flasky.mail.models.one_database import InOneDatabase
+from flasky.mail.runtime import clock
 
 MAX_ACTOR = 150  # characters
 
@@ -31,7 +31,7 @@ class Attempt(models.Model):
         LATE = "late", _("too late")  # the reply came when somebody else had taken the message over
 
     message = models.ForeignKey("OutboxMessage", models.CASCADE, related_name="attempts")
-    started_at = models.DateTimeField(default=timezone.now)
+    started_at = models.DateTimeField(default=clock.now)
     seconds = models.FloatField(default=0)
     outcome = models.CharField(max_length=20, choices=Outcome)
     reply = models.TextField(blank=True)
@@ -65,7 +65,7 @@ class Action(models.Model):
         OPENED = "opened", _("opened")  # its content was shown, or downloaded
 
     message = models.ForeignKey("OutboxMessage", models.CASCADE, related_name="actions")
-    at = models.DateTimeField(default=timezone.now)
+    at = models.DateTimeField(default=clock.now)
     verb = models.CharField(max_length=20, choices=Verb)
     actor = models.CharField(max_length=MAX_ACTOR, blank=True)
     other = models.BigIntegerField(null=True, blank=True)  # the number of the message that it was made from or into

@@ -1,9 +1,11 @@
 """Count by the hour how many messages ended, and how long they had waited."""
 
+from datetime import datetime
+
 from django.db import models
-from django.utils import timezone
 
 from flasky.mail.models.one_database import InOneDatabase
+from flasky.mail.runtime import clock
 
 ASIDE = 100  # the slot of those who prune, and of those who take over from the dead; those who deliver have lower ones
 
@@ -17,8 +19,17 @@ class HourlyCountQuerySet(InOneDatabase["HourlyCount"]):
         """Count an attempt whose holder died."""
         self._aside().update(unknown=models.F("unknown") + 1, retries=models.F("retries") + int(is_retry))
 
+    def note_presence(self) -> None:
+        """Remember that in this hour somebody delivered, even if nothing was tried."""
+        self._aside()
+
+    def hours_before(self, moment: datetime, most: int) -> "models.QuerySet[HourlyCount, datetime]":
+        """Return the last hours in which somebody delivered, the newest first."""
+        hours = self.filter(hour__lte=moment).order_by("-hour").values_list("hour", flat=True)
+        return hours.distinct()[:most]
+
     def _aside(self) -> "HourlyCountQuerySet":
-        row, _ = self.get_or_create(hour=timezone.now().replace(minute=0, second=0, microsecond=0), slot=ASIDE)
+        row, _ = self.get_or_create(hour=clock.now().replace(minute=0, second=0, microsecond=0), slot=ASIDE)
         return self.filter(pk=row.pk)
 
 

@@ -5,7 +5,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connections, models
-from django.utils import timezone
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
@@ -13,9 +12,11 @@ from flasky.mail.conf import conf
 from flasky.mail.models.claims import IN_TURN, Claimed, Claims
 from flasky.mail.models.decisions import Decisions
 from flasky.mail.models.history import MAX_ACTOR
+from flasky.mail.models.misdated import Misdated
 from flasky.mail.models.recipients import ByRecipient
 from flasky.mail.models.retention import Retention
 from flasky.mail.models.states import Priority, State
+from flasky.mail.runtime import clock
 
 MAX_SOURCE = 100  # characters
 MAX_REQUEST_ID = 64  # characters
@@ -36,7 +37,7 @@ SELECT COUNT(*) FROM (
 
 # django-stubs gives each of them an as_manager() of its own.
 class OutboxMessageQuerySet(  # type: ignore[override]
-    Claims, Decisions, Retention, ByRecipient, models.QuerySet["OutboxMessage"]
+    Claims, Decisions, Retention, Misdated, ByRecipient, models.QuerySet["OutboxMessage"]
 ):
     def unfinished(self) -> "OutboxMessageQuerySet":
         """Return what is queued, the first due first, and then what is being sent; read in the index's own order."""
@@ -45,11 +46,11 @@ class OutboxMessageQuerySet(  # type: ignore[override]
 
     def overdue(self) -> "OutboxMessageQuerySet":
         """Return what has been due for longer than MAIL_OVERDUE seconds, the oldest first."""
-        limit = timezone.now() - timedelta(seconds=conf.MAIL_OVERDUE)
+        limit = clock.now() - timedelta(seconds=conf.MAIL_OVERDUE)
         return self.filter(state=State.QUEUED, next_attempt_at__lt=limit).order_by("next_attempt_at")
 
     def due_later(self) -> "OutboxMessageQuerySet":
-        return self.filter(state=State.QUEUED, next_attempt_at__gt=timezone.now())
+        return self.filter(state=State.QUEUED, next_attempt_at__gt=clock.now())
 
     def waits_longest(self) -> tuple[datetime, int] | None:
         """Return since when the one of these has waited that has waited longest, and its key; None if none has.
@@ -58,7 +59,7 @@ class OutboxMessageQuerySet(  # type: ignore[override]
         is quick, and what waits for a retry is due before what is to be sent next week.
         """
         due_first = self.order_by("next_attempt_at").values_list("queued_at", "pk")[:MOST_COMPARED]
-        now = timezone.now()
+        now = clock.now()
         return min(((since, key) for since, key in due_first if since <= now), default=None)
 
     def next_attempt_after(self, moment: datetime) -> datetime | None:
@@ -92,9 +93,9 @@ class OutboxMessage(Claimed, models.Model):
     """A mail in wire form, and what became of it."""
 
     state = models.CharField(max_length=10, choices=State, default=State.QUEUED)
-    created_at = models.DateTimeField(_("stored at"), default=timezone.now)
-    queued_at = models.DateTimeField(_("age counts from"), default=timezone.now)
-    next_attempt_at = models.DateTimeField(default=timezone.now)
+    created_at = models.DateTimeField(_("stored at"), default=clock.now)
+    queued_at = models.DateTimeField(_("age counts from"), default=clock.now)
+    next_attempt_at = models.DateTimeField(default=clock.now)
     priority = models.CharField(max_length=10, choices=Priority, default=Priority.NORMAL)
     finished_at = models.DateTimeField(null=True, blank=True)
 

@@ -4,10 +4,10 @@ from datetime import datetime
 
 from django.db import models
 from django.db.models import Count, Q
-from django.utils import timezone
 
 from flasky.mail.conf import conf
 from flasky.mail.models.one_database import InOneDatabase
+from flasky.mail.runtime import clock
 
 
 class OverBudgetQuerySet(InOneDatabase["OverBudget"]):
@@ -24,21 +24,23 @@ class OverBudgetQuerySet(InOneDatabase["OverBudget"]):
             return 0
         return self.waiting().aggregate(shortest=models.Min("seconds"))["shortest"] or 0
 
-    def held_and_released(self, about: Q, since: datetime) -> tuple[int, int]:
-        """Return how many of the messages that are `about` something were stored, and let go, since then."""
-        lately = self.filter(Q(created_at__gt=since) | Q(released_at__gt=since)).filter(about)
-        counts = lately.aggregate(
-            held=Count("pk", filter=Q(created_at__gt=since)),
-            released=Count("pk", filter=Q(released_at__gt=since, is_decided=False)),
+    def held_and_released(self, about: Q, since: datetime, until: datetime) -> tuple[int, int]:
+        """Return how many of the messages that are `about` something were stored, and let go, in between."""
+        held = Q(created_at__gt=since, created_at__lte=until)
+        released = Q(released_at__gt=since, released_at__lte=until)
+        counts = (
+            self.filter(held | released)
+            .filter(about)
+            .aggregate(held=Count("pk", filter=held), released=Count("pk", filter=released & Q(is_decided=False)))
         )
         return counts["held"], counts["released"]
 
     def note_release(self, messages: list[int]) -> None:
-        self.filter(message__in=messages, released_at=None).update(released_at=timezone.now())
+        self.filter(message__in=messages, released_at=None).update(released_at=clock.now())
 
     def leave_to_people(self, messages: list[int]) -> None:
         """Let the messages wait no longer for the budget, nor count for it: a person has decided about them."""
-        self.filter(message__in=messages, released_at=None).update(released_at=timezone.now(), is_decided=True)
+        self.filter(message__in=messages, released_at=None).update(released_at=clock.now(), is_decided=True)
 
 
 class OverBudget(models.Model):

@@ -13,13 +13,14 @@ SIGNS_MISSED = 4  # looks in a row without a sign of life until a process counts
 
 
 class ProcessQuerySet(InOneDatabase["Process"]):
-    def heartbeat(self, name: str, threads: int, stuck_for: float = 0) -> None:
+    def heartbeat(self, name: str, threads: int, stuck_for: float = 0, clock_ahead: float = 0) -> None:
         """Note a sign of life, and for how many seconds it is the only one, if for too long.
 
         By the database's clock: the hosts' clocks may differ.
         """
         name = name[:255]
-        state = {"threads": threads, "stuck_since": Now() - timedelta(seconds=stuck_for) if stuck_for else None}
+        stuck_since = Now() - timedelta(seconds=stuck_for) if stuck_for else None
+        state = {"threads": threads, "stuck_since": stuck_since, "clock_ahead": clock_ahead}
         if not self.filter(name=name).update(seen_at=Now(), **state):
             self.get_or_create(name=name, defaults=state)
 
@@ -44,7 +45,8 @@ class ProcessQuerySet(InOneDatabase["Process"]):
 
 def _is_alive() -> models.Q:
     """Return the condition, by the database's clock."""
-    return models.Q(seen_at__gt=Now() - SIGNS_MISSED * timedelta(seconds=conf.MAIL_SWEEP_INTERVAL))
+    lately = SIGNS_MISSED * timedelta(seconds=conf.MAIL_SWEEP_INTERVAL)
+    return models.Q(seen_at__gt=Now() - lately, seen_at__lt=Now() + lately)  # or a clock that was ahead has written it
 
 
 class Process(models.Model):
@@ -55,6 +57,7 @@ class Process(models.Model):
     started_at = models.DateTimeField(db_default=Now())
     seen_at = models.DateTimeField(db_default=Now())
     stuck_since = models.DateTimeField(null=True, blank=True)
+    clock_ahead = models.FloatField(default=0, db_default=0)  # s, of its host, compared with the database's
 
     objects = ProcessQuerySet.as_manager()
 

@@ -1,9 +1,9 @@
 """Store what a provider's API has said about each recipient, and under which id it knows the mail."""
 
 from django.db import models
-from django.utils import timezone
 
 from flasky.mail.models.one_database import InOneDatabase
+from flasky.mail.runtime import clock
 
 MAX_PROVIDER, MAX_PROVIDER_ID, MAX_STATUS = 50, 255, 20  # characters
 
@@ -20,7 +20,7 @@ class ProviderStatus(models.Model):
     provider = models.CharField(max_length=MAX_PROVIDER)  # as Anymail calls it
     provider_id = models.CharField(max_length=MAX_PROVIDER_ID, blank=True)  # by which its events speak of the mail
     status = models.CharField(max_length=MAX_STATUS)  # in Anymail's words: sent, queued, rejected, …
-    at = models.DateTimeField(default=timezone.now)
+    at = models.DateTimeField(default=clock.now)
 
     objects = ProviderStatusQuerySet.as_manager()
 

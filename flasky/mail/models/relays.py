@@ -6,11 +6,11 @@ from datetime import timezone as zones
 
 from django.db import models
 from django.db.models.functions import Now
-from django.utils import timezone
 
 from flasky.mail.conf import conf
-from flasky.mail.models.leases import end_of_lease
+from flasky.mail.models.leases import end_of_lease, is_over
 from flasky.mail.models.one_database import InOneDatabase, write_transaction
+from flasky.mail.runtime import clock
 
 SAME_CROWD = 2  # s within which several refusals for too many connections count as one
 CALM = 60  # s without such a refusal until one connection more is allowed
@@ -47,14 +47,18 @@ class RelayQuerySet(InOneDatabase["Relay"]):
         relay, _ = self.get_or_create(server=server[:255])
         before = min(limit, relay.allowed or limit)
         after = max(1, min(before, in_use + 1) // 2)
-        same_crowd = Now() - timedelta(seconds=SAME_CROWD)
-        unchanged = self.filter(pk=relay.pk, allowed=relay.allowed, allowed_since__lt=same_crowd)
+        unchanged = self.filter(_unchanged_for(SAME_CROWD), pk=relay.pk, allowed=relay.allowed)
         return before, after if unchanged.update(allowed=after, allowed_since=Now()) else before
 
     def allow_one_more(self, server: str, limit: int) -> None:
         """Do so if a while has passed since the last change."""
-        calm = self.filter(server=server[:255], allowed__lt=limit, allowed_since__lt=Now() - timedelta(seconds=CALM))
+        calm = self.filter(_unchanged_for(CALM), server=server[:255], allowed__lt=limit)
         calm.update(allowed=models.F("allowed") + 1, allowed_since=Now())
+
+
+def _unchanged_for(seconds: int) -> models.Q:
+    """Return the condition; a change that is still to come was made by a clock that was ahead."""
+    return models.Q(allowed_since__lt=Now() - timedelta(seconds=seconds)) | models.Q(allowed_since__gt=Now())
 
 
 class Relay(models.Model):
@@ -76,7 +80,7 @@ class ConnectionSlotQuerySet(InOneDatabase["ConnectionSlot"]):
     def take(self, server: str, allowed: int, token: uuid.UUID, holder: str) -> bool:
         """Take one of the slots that are allowed, by the database's clock; return False if all are taken."""
         slots = self.filter(server=server[:255], number__lt=allowed)
-        free = slots.filter(lease_expires_at__lt=Now()).order_by("number")
+        free = slots.filter(is_over()).order_by("number")
         while not slots._take_one(list(free.values_list("pk", flat=True)), token, holder):
             if slots.count() >= allowed:
                 return False
@@ -86,7 +90,7 @@ class ConnectionSlotQuerySet(InOneDatabase["ConnectionSlot"]):
 
     def _take_one(self, keys: list[int], token: uuid.UUID, holder: str) -> bool:
         changes = {"token": token, "holder": holder[:255], "lease_expires_at": end_of_lease()}
-        return any(self.filter(pk=key, lease_expires_at__lt=Now()).update(**changes) for key in keys)
+        return any(self.filter(is_over(), pk=key).update(**changes) for key in keys)
 
     def leave(self, token: uuid.UUID) -> None:
         self.filter(token=token).update(token=None, lease_expires_at=LONG_AGO)
@@ -128,12 +132,12 @@ class RelayOutageQuerySet(InOneDatabase["RelayOutage"]):
 
     def ask_now(self) -> None:
         """Let each relay that takes nobody's mail be probed at the next look of whoever delivers to it."""
-        now = timezone.now()
+        now = clock.now()
         self.filter(sender="", next_probe_at__gt=now).update(next_probe_at=now)
 
     def passed_probe(self, server: str) -> datetime | None:
         """Return for when the relay's next probe was planned, or asked, if that time has come."""
-        passed = self.filter(server=server[:255], sender="", next_probe_at__lte=timezone.now())
+        passed = self.filter(server=server[:255], sender="", next_probe_at__lte=clock.now())
         return passed.values_list("next_probe_at", flat=True).first()
 
     def clear(self, server: str, sender: str = "") -> None:
@@ -141,7 +145,7 @@ class RelayOutageQuerySet(InOneDatabase["RelayOutage"]):
 
     def current(self) -> "RelayOutageQuerySet":
         """Return what somebody still probes; whoever noted the rest has died, or has another relay by now."""
-        limit = timezone.now() - timedelta(seconds=conf.MAIL_OVERDUE)
+        limit = clock.now() - timedelta(seconds=conf.MAIL_OVERDUE)
         return self.filter(next_probe_at__gt=limit).order_by("since")
 
     def for_all(self) -> "RelayOutageQuerySet":
@@ -155,7 +159,7 @@ class RelayOutage(models.Model):
     server = models.CharField(max_length=255)
     sender = models.CharField(max_length=320, blank=True)  # whose mail alone it does not take; none: everybody's
     reason = models.TextField()  # English, as in the log: mostly what the relay said
-    since = models.DateTimeField(default=timezone.now)
+    since = models.DateTimeField(default=clock.now)
     next_probe_at = models.DateTimeField()
 
     objects = RelayOutageQuerySet.as_manager()

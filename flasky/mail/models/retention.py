@@ -6,12 +6,12 @@ from itertools import takewhile
 from typing import Any, TypeVar
 
 from django.db import models
-from django.utils import timezone
 
 from flasky.mail.models.batches import Batches
 from flasky.mail.models.hourly import HourlyCount
 from flasky.mail.models.one_database import write_transaction
 from flasky.mail.models.states import State
+from flasky.mail.runtime import clock
 
 Chosen = TypeVar("Chosen", bound=models.QuerySet[Any, Any])
 
@@ -25,7 +25,7 @@ class Retention(Batches):
 
         None: they are kept for ever.
         """
-        now = timezone.now()
+        now = clock.now()
         old = self.none() if days is None else self.finished_before(now - timedelta(days=days))
         with_old_body = self.none() if bodies is None else self.finished_before(now - timedelta(days=bodies))
         if days is not None:

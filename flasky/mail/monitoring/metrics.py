@@ -91,6 +91,12 @@ def families(found: Stats) -> Iterator[Any]:
     yield _gauge("deliverers_stuck", "Those of them that have work and get nowhere.", found.stuck)
     yield _gauge("deliverer_threads", "Their threads.", found.threads)
     yield _gauge("relays_away", "Relays that take no mail at the moment.", found.relays_away)
+    clocks = GaugeMetricFamily(
+        "flasky_mail_clock_ahead_seconds", "How far a host's clock is ahead of the database's.", labels=["host"]
+    )
+    for host, seconds in found.clocks.items():
+        clocks.add_metric([host], seconds)
+    yield clocks
     yield _gauge(
         "over_budget_messages", "Messages that the mail budget holds; the count ends at 100,000.", found.over_budget
     )

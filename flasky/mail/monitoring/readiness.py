@@ -9,13 +9,12 @@ from django.db import Error as DatabaseFailure
 from django.db import connections, router
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, HttpResponse
-from django.utils import timezone
 
 from flasky.mail.conf import conf
 from flasky.mail.db.connections import drop_connection
 from flasky.mail.db.outages import known_fault, what_is_wrong
 from flasky.mail.models import OutboxMessage, Process, RelayOutage, WriteProbe
-from flasky.mail.runtime import deadline
+from flasky.mail.runtime import clock, deadline
 from flasky.mail.runtime.identity import this_process
 
 logger = logging.getLogger(__name__)
@@ -71,7 +70,7 @@ def readiness() -> Readiness:
 
 def _readiness() -> Readiness:
     try:
-        return _missing_migrations() or _joined(_late_mail(), _stuck_processes(), _refused_write())
+        return _missing_migrations() or _joined(_late_mail(), _stuck_processes(), _wrong_clock(), _refused_write())
     except DatabaseFailure:
         drop_connection()
         raise
@@ -107,6 +106,16 @@ def _stuck_processes() -> Readiness:
     return Readiness([], [f"{len(names)} other {are} nowhere with the mail; the admin's outbox says which."])
 
 
+def _wrong_clock() -> Readiness:
+    """Tell of this host's clock; mail goes by the database's, so that the host works all the same."""
+    clock.measure()
+    if abs(clock.ahead()) <= clock.TOO_FAR:
+        return Readiness([], [])
+    side = "ahead of" if clock.ahead() > 0 else "behind"
+    remark = f"This host's clock is {abs(clock.ahead()):.0f} s {side} the database's. Let NTP keep both."
+    return Readiness([], [remark])
+
+
 def _refused_write() -> Readiness:
     """Complain about a database that can be read, as it just was, but not written to."""
     try:
@@ -123,7 +132,7 @@ def _late_mail() -> Readiness:
 
     No web server is to blame for a relay, and none gets better by being taken away.
     """
-    limit, now = conf.MAIL_READY_AGE, timezone.now()
+    limit, now = conf.MAIL_READY_AGE, clock.now()
     late = OutboxMessage.objects.due().filter(next_attempt_at__lt=now - timedelta(seconds=limit))
     oldest = late.order_by("next_attempt_at").values_list("next_attempt_at", flat=True).first()
     if not limit or oldest is None:

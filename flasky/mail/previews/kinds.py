@@ -21,11 +21,12 @@ from django.conf import global_settings, settings
 from django.contrib.auth import get_user_model
 from django.core.mail import EmailMultiAlternatives
 from django.template import Engine
-from django.utils import timezone, translation
+from django.utils import translation
 from django.utils.module_loading import import_string
 
 from flasky.mail import DIGEST, render_email, rendered_subject
 from flasky.mail.conf import conf
+from flasky.mail.runtime import clock
 
 OWN_SAMPLES = {"mail/flasky_mail/test": "flasky.mail.previews.kinds.test_mail"}  # of the app's own mails
 SUBJECT = "_digest_subject.txt"  # the end of a name
@@ -86,4 +87,4 @@ def user(text: str) -> dict[str, Any]:
 
 
 def test_mail(text: str) -> dict[str, Any]:
-    return {"host": text, "sent_at": timezone.now()}
+    return {"host": text, "sent_at": clock.now()}

@@ -6,7 +6,6 @@ from datetime import timedelta
 from typing import Any
 
 from django.db import transaction
-from django.utils import timezone
 
 from flasky.mail.conf import conf
 from flasky.mail.db.connections import alias
@@ -22,6 +21,7 @@ from flasky.mail.models import (
 )
 from flasky.mail.models.one_database import write_transaction
 from flasky.mail.privacy.trail import Person, Trail, as_text, columns, is_named_in_body
+from flasky.mail.runtime import clock
 
 ERASED = "(erased)"  # what stands in the place of an address
 BATCH = 500  # keys in one statement
@@ -108,7 +108,7 @@ def _take_out_of_digest(key: int, whole: set[int], erased: Erased) -> None:
 
 def _put_back(keys: Iterable[int], digest: OutboxMessage) -> None:
     """Let the messages wait for another digest, or for a person's decision if the digest does."""
-    soon = timezone.now() + timedelta(seconds=2 * conf.MAIL_SWEEP_INTERVAL)
+    soon = clock.now() + timedelta(seconds=2 * conf.MAIL_SWEEP_INTERVAL)
     waiting = {"finished_at": None, "queued_at": soon, "next_attempt_at": soon}
     state = State.HELD if digest.state == State.HELD else State.QUEUED
     was_on_the_wire = {"possible_duplicate": True} if digest.state == State.SENDING else {}

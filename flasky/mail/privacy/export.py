@@ -5,10 +5,9 @@ from datetime import datetime
 from typing import IO, Any
 from zipfile import ZIP_DEFLATED, ZipFile
 
-from django.utils import timezone
-
 from flasky.mail.models import Action, OutboxMessage
 from flasky.mail.privacy.trail import Person, Trail
+from flasky.mail.runtime import clock
 
 LIST = "told of in a list with others"
 ABOUT_THIS_FILE = """\
@@ -21,7 +20,7 @@ messages/    the mails themselves, as far as they are still kept: NUMBER.eml, wh
 
 def export(person: Person, file: IO[bytes]) -> tuple[int, int]:
     """Write a zip file; return how many messages it lists, and how many of them it has whole."""
-    trail, now = Trail.of(person), timezone.now()
+    trail, now = Trail.of(person), clock.now()
     kinds = {
         "about you": trail.about,
         "to you": trail.alone,

@@ -17,6 +17,10 @@ def process_here(number: int) -> str:
     return f"{socket.gethostname()} {number}"[:LONGEST]
 
 
+def host_of(process: str) -> str:
+    return process.rpartition(" ")[0]
+
+
 def this_thread() -> str:
     return f"{before_threads(os.getpid())}{threading.current_thread().name}"[:LONGEST]
 

@@ -3,13 +3,13 @@
 from datetime import timedelta
 
 from django.db.models import Count, Max
-from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from flasky.mail.conf import conf
 from flasky.mail.dispatchers import delivers_inline
 from flasky.mail.models import CALM, SIGNS_MISSED, OutboxMessage, OverBudget, Process, Relay
+from flasky.mail.runtime import clock
 from flasky.mail.status.written import joined, number, since, time_of_day
 
 DELIVERERS = gettext_lazy(
@@ -41,7 +41,7 @@ def overdue() -> str:
     oldest = messages.values_list("next_attempt_at", flat=True).first()
     if oldest is None:
         return ""
-    count, waited = messages.values("pk")[: MOST_OVERDUE_COUNTED + 1].count(), since(oldest, timezone.now())
+    count, waited = messages.values("pk")[: MOST_OVERDUE_COUNTED + 1].count(), since(oldest, clock.now())
     if count > MOST_OVERDUE_COUNTED:
         sentence = _("More than %(count)s messages are overdue, the oldest by %(age)s.")
         return sentence % {"count": number(MOST_OVERDUE_COUNTED), "age": waited}
@@ -77,7 +77,7 @@ def fewer_connections() -> list[str]:
 
 def _fewer_connections(relay: Relay, limit: int) -> str:
     grows_at, allowed = relay.allowed_since + timedelta(seconds=CALM), relay.allowed or 0
-    if grows_at > timezone.now():
+    if grows_at > clock.now():
         sentence = ngettext(
             "At most %(allowed)s connection to %(server)s for now, not %(limit)s (MAIL_MAX_CONNECTIONS), because it "
             "refused more; while mail leaves, one more every %(seconds)s s, the next at %(time)s.",

@@ -21,6 +21,7 @@ from flasky.mail.models import (
     RelayOutage,
     State,
 )
+from flasky.mail.runtime import clock
 from flasky.mail.status.alerts import DELIVERERS, somebody_delivers
 from flasky.mail.status.in_their_words import in_their_words
 from flasky.mail.status.written import joined, moment, number
@@ -50,7 +51,7 @@ def why(message: OutboxMessage) -> str:
             "state": message.state
         }
     match state:
-        case State.QUEUED if message.next_attempt_at > timezone.now():
+        case State.QUEUED if message.next_attempt_at > clock.now():
             return _why_later(message)
         case State.QUEUED:
             return _why_due()
@@ -76,7 +77,7 @@ def _why_later(message: OutboxMessage) -> str:
             "sends it by itself."
         )
         sentence %= values
-    elif message.queued_at > timezone.now():
+    elif message.queued_at > clock.now():
         sentence = _("It is to be sent at %(moment)s.") % {"moment": moment(message.queued_at)}
     elif message.last_reply:
         sentence = _("The next try is at %(moment)s, because of the last reply: %(reply)s") % values
@@ -106,7 +107,7 @@ def _why_sending(message: OutboxMessage) -> str:
     if message.lease_expires_at is None:
         return _("It is being sent by %(process)s.") % {"process": holder}
     values = {"process": holder, "moment": moment(message.lease_expires_at)}
-    if message.lease_expires_at < timezone.now():
+    if message.lease_expires_at < clock.now():
         sentence = _(
             "It was being sent by %(process)s, whose claim ran out at %(moment)s: whoever delivers next queues it "
             "again."

@@ -4,14 +4,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db.models import Sum
-from django.utils import timezone
 
 from flasky.mail.conf import conf
 from flasky.mail.dispatchers import delivers_inline
 from flasky.mail.models import Attempt, HourlyCount, OutboxMessage, Process, RelayOutage, State
+from flasky.mail.runtime import clock
 from flasky.mail.status.alerts import delivery_notice, fewer_connections, over_budget
+from flasky.mail.status.clocks import ADVICE, wrong_clocks
 from flasky.mail.status.explanations import stuck
-from flasky.mail.status.written import age
+from flasky.mail.status.written import age, joined
 
 NEWEST = 1000  # attempts that one look reads
 MINUTE = timedelta(seconds=60)
@@ -34,6 +35,7 @@ class Overview:
     is_inline: bool
     notice: str  # that nobody delivers, or that mail is overdue
     stuck: list[str]  # sentences
+    wrong_clocks: list[str]  # sentences
 
     @property
     def oldest_age(self) -> str:
@@ -77,7 +79,8 @@ class Recent:
 
 
 def overview() -> Overview:
-    outages, now = list(RelayOutage.objects.current()), timezone.now()
+    clock.measure()
+    outages, now = list(RelayOutage.objects.current()), clock.now()
     is_away = not all(outage.sender for outage in outages)  # or only some senders' mails wait
     alive, missing = Process.objects.alive_and_missing()
     is_inline = delivers_inline()
@@ -94,6 +97,7 @@ def overview() -> Overview:
         is_inline=is_inline,
         notice=delivery_notice(relay_is_away=is_away, somebody_delivers=is_inline or bool(alive)),
         stuck=[] if is_away else stuck(alive),
+        wrong_clocks=[joined(sentence, ADVICE) for sentence in wrong_clocks(alive)],
     )
 
 

@@ -10,9 +10,10 @@ from functools import lru_cache
 from typing import Any
 
 from django.db.models import Max, QuerySet, Sum
-from django.utils import timezone
 
 from flasky.mail.models import Attempt, Gathered, HourlyCount, OutboxMessage, OverBudget, Process, RelayOutage, State
+from flasky.mail.runtime import clock
+from flasky.mail.status.clocks import seconds_ahead
 
 HIGHEST_STAT = 100_000
 # A reply that came too late counts for nobody: the one who took the message over has counted already.
@@ -33,16 +34,18 @@ class Stats:
     threads: int  # of theirs
     stuck: int  # of the processes
     relays_away: int
+    clocks: dict[str, float]  # s by which each host's is ahead of the database's
     over_budget: int  # messages that are held for it
     gathering: int  # messages that wait for a digest
 
 
 def read_stats() -> Stats:
-    now, due, alive = timezone.now(), OutboxMessage.objects.due(), Process.objects.alive()
+    clock.measure()
+    now, due, alive = clock.now(), OutboxMessage.objects.due(), Process.objects.alive()
     first_due = due.order_by("next_attempt_at").values_list("next_attempt_at", flat=True).first()
     sums, pruned = _counted_for_ever(now)
     newest = OutboxMessage.objects.aggregate(number=Max("pk"))["number"]
-    processes = list(alive.values_list("threads", "stuck_since"))
+    processes = list(alive)
     return Stats(
         stored=max(newest or 0, pruned),
         sums=sums,
@@ -52,9 +55,10 @@ def read_stats() -> Stats:
         overdue=_seconds(first_due, now),
         in_flight=_in_flight(),
         processes=len(processes),
-        threads=sum(threads for threads, _ in processes),
-        stuck=sum(stuck_since is not None for _, stuck_since in processes),
+        threads=sum(process.threads for process in processes),
+        stuck=sum(process.stuck_since is not None for process in processes),
         relays_away=RelayOutage.objects.for_all().count(),
+        clocks=seconds_ahead(processes),
         over_budget=_counted(OverBudget.objects.waiting()),
         gathering=_counted(Gathered.objects.waiting()),
     )

@@ -6,10 +6,10 @@ from typing import Any
 from django.core.mail import EmailMessage
 from django.db import transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.utils import timezone
 
 from flasky.mail.db.sql import insert, insert_many
 from flasky.mail.models import FurtherRecipient, Gathered, OutboxMessage, OverBudget, Priority
+from flasky.mail.runtime import clock
 from flasky.mail.wire.options import send_at
 
 # The names that django-post_office and django-mailer have.
@@ -30,7 +30,7 @@ def schedule_of(email: EmailMessage) -> dict[str, Any]:
     due_at = send_at(email)
     if due_at is None:
         return {"priority": priority}
-    due_at = max(due_at, timezone.now())  # a time that is over must neither make it overtake others nor give up early
+    due_at = max(due_at, clock.now())  # a time that is over must neither make it overtake others nor give up early
     return {"priority": priority, "queued_at": due_at, "next_attempt_at": due_at}
 
 

@@ -12,6 +12,7 @@ from django.urls import NoReverseMatch
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 
+from flasky.mail.runtime import clock
 from flasky.mail.status import written
 from flasky.mail.status.in_their_words import in_their_words
 from flasky.mail.web.links import admin_pages
@@ -64,7 +65,7 @@ def distance(value: datetime) -> str:
         '<time datetime="{}" title="{}">{}</time>',
         timezone.localtime(value).isoformat(),
         written.moment(value),
-        written.distance(value, timezone.now()),
+        written.distance(value, clock.now()),
     )
 
 

@@ -2,10 +2,11 @@
 
 import re
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import timezone
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+from flasky.mail.runtime import clock
 from flasky.mail.transports.replies import MAX_TEXT
 
 SHORTEST_PAUSE, LONGEST_PAUSE = 1, 3600  # s within which a Retry-After is obeyed
@@ -96,5 +97,5 @@ def retry_after(value: str) -> float | None:
         except (TypeError, ValueError, IndexError, OverflowError):
             return None
         moment = moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
-        seconds = (moment - datetime.now(timezone.utc)).total_seconds()
+        seconds = (moment - clock.now()).total_seconds()
     return min(max(seconds, SHORTEST_PAUSE), LONGEST_PAUSE)

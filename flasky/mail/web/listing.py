@@ -20,13 +20,13 @@ from flasky.mail.web.about import Objects
 from flasky.mail.web.actions import Operation
 from flasky.mail.web.charts import bars, heat
 from flasky.mail.web.date_range import AGES, narrower, wider
+from flasky.mail.web.facets import kinds_and_sources
 from flasky.mail.web.failures import MOST_SHOWN, failure_groups
 from flasky.mail.web.links import Url
 from flasky.mail.web.permissions import may_act
 from flasky.mail.web.refresh import refresh_seconds
 from flasky.mail.web.rows import rows
-from flasky.mail.web.search import PER_PAGE, Listing, limited, newest_kinds_and_sources, tabs
-from flasky.mail.web.timeline import label_of
+from flasky.mail.web.search import PER_PAGE, Listing, limited, tabs
 
 AGE_LABELS = {
     "1h": gettext_lazy("the last hour"),
@@ -107,24 +107,16 @@ def further_back(listing: Listing, refresh: str = "") -> str:
 
 
 def choices(listing: Listing, refresh: str = "") -> list[dict[str, Any]]:
-    """Return the filters that offer a choice: name in the query string, label, and (value, label) of each choice."""
+    """Return the filters that offer a choice: name in the query string, label, and each choice."""
     period = listing.period.text
-    ages = [(age, str(AGE_LABELS[age])) for age in AGES]
+    ages = [(age, str(AGE_LABELS[age]), "") for age in AGES]
     if period and period not in AGES:
-        ages.append((period, wider(listing.period)[-1][1]))
-    kinds, sources = newest_kinds_and_sources()
-    named_sources = [(each, label_of(each)) for each in sorted(sources | ({listing.source} - {""}))]
-    named_kinds = [(name, name) for name in sorted(kinds | ({listing.kind} - {""}))]
+        ages.append((period, wider(listing.period)[-1][1], ""))
+    kinds, sources = kinds_and_sources(listing)
     found = [
         {"name": "time", "label": _("Stored in"), "all": _("all the time"), "chosen": period, "values": ages},
-        {"name": "kind", "label": _("Kind"), "all": _("all kinds"), "chosen": listing.kind, "values": named_kinds},
-        {
-            "name": "source",
-            "label": _("Source"),
-            "all": _("all sources"),
-            "chosen": listing.source,
-            "values": named_sources,
-        },
+        {"name": "kind", "label": _("Kind"), "all": _("all kinds"), "chosen": listing.kind, "values": kinds},
+        {"name": "source", "label": _("Source"), "all": _("all sources"), "chosen": listing.source, "values": sources},
     ]
     return [each | {"without": f"?{listing.query(**{str(each['name']): ''})}{refresh}"} for each in found]
 

@@ -5,10 +5,10 @@ from datetime import timedelta
 
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
-from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from flasky.mail.models import MAX_ACTOR, Action, OutboxMessage
+from flasky.mail.runtime import clock
 from flasky.mail.status.explanations import sensitive
 from flasky.mail.web.permissions import may_open
 
@@ -33,7 +33,7 @@ def sealed(message: OutboxMessage) -> HttpResponse:
 
 def note_opening(request: HttpRequest, message: OutboxMessage) -> None:
     actor = request.user.get_username()[:MAX_ACTOR]
-    lately = timezone.now() - ONE_OPENING
+    lately = clock.now() - ONE_OPENING
     if not message.actions.filter(verb=Action.Verb.OPENED, actor=actor, at__gt=lately).exists():
         message.actions.create(verb=Action.Verb.OPENED, actor=actor)
 

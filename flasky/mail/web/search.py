@@ -13,12 +13,13 @@ from typing import Any, Protocol
 from urllib.parse import urlencode
 
 from django.db.models import Exists, OuterRef, Q
-from django.utils import timezone
 
 from flasky.mail.models import OutboxMessage, OutboxMessageQuerySet, ProviderStatus
+from flasky.mail.runtime import clock
 from flasky.mail.status.written import number
 from flasky.mail.web.date_range import Period, parse_moment
 from flasky.mail.web.failures import keys_of
+from flasky.mail.web.operators import chosen, matches, only_recipient, terms
 from flasky.mail.web.tabs import TABS
 from flasky.mail.wire.compose import envelope_address
 
@@ -26,6 +27,7 @@ PER_PAGE = 50
 MOST_COUNTED = 10_000
 SPAN = 10_000  # messages in a window; not more than MOST_COUNTED, or those beyond would be on no page
 MOST_ABOUT = 1_000  # messages that are found by the names of what they are about
+LONGEST_KIND = 100  # characters
 TO_ADDRESS = 5_000  # messages in a window of an address; their keys go to the database once more
 
 # On SQLite whatever was added to the table behind the content is found only by reading the content.
@@ -60,11 +62,11 @@ class Listing:
 
     def __init__(self, query: Mapping[str, str], names: Names | None = None) -> None:
         self.names = names
-        self.now = timezone.now()
-        self.tab = next((tab for tab in TABS if tab.name == query.get("tab", "")), TABS[0])
-        self.words = _text(query, "q")[:200].strip()
-        self.kind = _text(query, "kind")
-        self.source = _text(query, "source")
+        self.now = clock.now()
+        choices, self.words = chosen(query, _text(query, "q")[:200].strip())
+        self.tab = next((tab for tab in TABS if tab.name == choices["tab"]), TABS[0])
+        self.kind = _text(choices, "kind")
+        self.source = _text(choices, "source")
         self.cause = _text(query, "cause")
         self.why = _text(query, "why")  # a group of failures
         self.period = Period.parse(query.get("time", ""), self.now)
@@ -129,6 +131,8 @@ class Listing:
         """
         if self.names is None or not self.words or not self._has_windows or self._named is not None:
             return set()
+        if any(term.operator for term in terms(self.words)):
+            return set()
         about = OutboxMessage.objects.filter(self._in_time(), cause__in=self.names.named(self.words))
         keys = about.order_by("-cause", "-created_at").values_list("pk", flat=True)[:MOST_ABOUT]
         chosen = self._indexed().filter(self._chosen(), pk__in=list(keys))
@@ -173,8 +177,12 @@ class Listing:
         elif self.cause:
             chosen = chosen.filter(cause=self.cause)
         else:
-            chosen = self.tab.choose(chosen)
+            chosen = self.in_tab_and_time()
         return chosen if self._named is None else chosen.filter(self._named)
+
+    def in_tab_and_time(self) -> OutboxMessageQuerySet:
+        """Return what its filters choose from."""
+        return self.tab.choose(OutboxMessage.objects.filter(self._in_time()))
 
     def _in_time(self) -> Q:
         condition = Q()
@@ -211,9 +219,10 @@ class Listing:
 
         A Message-ID without its brackets looks the same.
         """
-        if not ADDRESS.fullmatch(self.words):
+        address = only_recipient(self.words)
+        if not ADDRESS.fullmatch(address):
             return None
-        newest = OutboxMessage.objects.newest_to(_as_stored(self.words), TO_ADDRESS, self._in_time())
+        newest = OutboxMessage.objects.newest_to(_as_stored(address), TO_ADDRESS, self._in_time())
         named = OutboxMessage.objects.filter(self._in_time(), message_id=f"<{self.words}>").order_by("-created_at")
         newest.update(named.values_list("created_at", "pk")[:TO_ADDRESS])
         return sorted(newest, reverse=True)[:TO_ADDRESS]
@@ -223,14 +232,14 @@ class Listing:
         if request := REQUEST.fullmatch(self.words):
             condition &= Q(request_id=request[1])
         elif self._named is None:
-            for word in self.words.split():
-                condition &= Q(subject__icontains=word) | Q(recipients__icontains=word) | Q(message_id__icontains=word)
+            for term in terms(self.words):
+                condition &= matches(term)
         return condition
 
     def _chosen(self) -> Q:
         condition = Q()
         if self.kind:
-            condition &= Q(kind=self.kind)
+            condition &= Q(kind=self.kind) | Q(kind__endswith=f"/{self.kind[:LONGEST_KIND]}")
         if self.source:
             condition &= Q(source=self.source)
         return condition
@@ -249,13 +258,6 @@ def tabs(listing: Listing) -> list[dict[str, Any]]:
         }
         for tab in TABS
     ]
-
-
-def newest_kinds_and_sources() -> tuple[set[str], set[str]]:
-    """Return those of the newest SPAN messages, which are those that one window can find."""
-    newest = OutboxMessage.objects.order_by(*NEWEST_FIRST).values_list("kind", "source")[:SPAN]
-    kinds, sources = zip(*newest, strict=True) if newest else ((), ())
-    return {*kinds} - {""}, {*sources} - {""}
 
 
 def counted(messages: OutboxMessageQuerySet) -> int:

@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Iterator
-from datetime import datetime, timezone
+from datetime import timezone
 from email.charset import Charset
 from email.errors import MessageError
 from email.message import Message
@@ -17,6 +17,7 @@ from django.utils.timezone import localtime
 
 from flasky.mail.compat import HAS_MODERN_PARTS, message_of, part_of_bytes
 from flasky.mail.conf import conf
+from flasky.mail.runtime import clock
 from flasky.mail.wire.fast import plain_bodies, written
 from flasky.mail.wire.forbidden import (
     NUL,
@@ -136,7 +137,7 @@ def with_fixed_identity(email: EmailMessage, sender: str) -> EmailMessage:
         headers["Message-ID"] = make_msgid(domain=sender.rpartition("@")[2] or "localhost")
     if "date" not in given:
         # A mail for later must not be sorted among those of the day when it was stored. In UTC whatever USE_TZ says.
-        date = max(now := datetime.now(timezone.utc), send_at(email) or now)
+        date = max(now := clock.now(), send_at(email) or now)
         headers["Date"] = format_datetime(
             localtime(date) if settings.EMAIL_USE_LOCALTIME else date.astimezone(timezone.utc)
         )

@@ -10,6 +10,7 @@ from flasky.mail.delivery import deliver_due
 from flasky.mail.delivery.worker import Worker
 from flasky.mail.models import OutboxMessage, RelayOutage, State
 from flasky.mail.transports import TransportUnavailable
+from tests.clocks import somebody_was_there_for
 from tests.conftest import running, use_relay, wait_until
 from tests.scripted_relay import ScriptedRelay
 
@@ -140,6 +141,7 @@ def test_what_was_taken_back_is_no_younger_and_is_given_up_when_it_is_too_old(re
         deliver_due()
     assert set(OutboxMessage.objects.values_list("queued_at", flat=True)) == {long_ago}
     settings.MAIL_GIVE_UP_DAYS = 3
+    somebody_was_there_for(days=4)
     OutboxMessage.objects.update(next_attempt_at=timezone.now())
     deliver_due()
     assert states() == {State.QUEUED: 0, State.FAILED: 2, State.SENT: 0}
@@ -190,6 +192,7 @@ def test_a_sender_that_is_refused_keeps_nobody_elses_mail_waiting(relay, senders
 
 
 def test_mails_of_a_refused_sender_end_when_they_are_too_old(relay):
+    somebody_was_there_for(days=6)
     refuse(relay, "bad@example.com")
     store_mixed(3, 20)
     with pytest.raises(TransportUnavailable):

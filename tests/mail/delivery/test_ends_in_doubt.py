@@ -4,10 +4,11 @@ from datetime import timedelta
 
 import pytest
 from django.core.mail import EmailMessage
-from django.utils import timezone
+from django.db.models.functions import Now
 
 from flasky.mail.delivery.engine import deliver_due
 from flasky.mail.models import Attempt, OutboxMessage, State
+from flasky.mail.runtime import clock as the_database
 from flasky.mail.transports import smtp
 from tests.conftest import use_relay
 from tests.scripted_relay import ScriptedRelay
@@ -30,8 +31,8 @@ def clock(monkeypatch):
 
 class Clock:
     def __init__(self, monkeypatch):
-        self.start = self.now = timezone.now()
-        monkeypatch.setattr(timezone, "now", lambda: self.now)
+        self.start = self.now = the_database.now()
+        monkeypatch.setattr(the_database, "now", lambda: self.now)
 
     def seconds(self):
         return (self.now - self.start).total_seconds()
@@ -106,7 +107,7 @@ def test_dead_holders_and_silent_relays_count_together(settings, clock):
         for _ in range(2):
             deliver_until(message, clock, seconds=clock.seconds())
             OutboxMessage.objects.claim(1)
-            OutboxMessage.objects.update(lease_expires_at=clock.now - timedelta(days=1))
+            OutboxMessage.objects.update(lease_expires_at=Now() - timedelta(seconds=1))
             OutboxMessage.objects.take_over_expired()
             message.refresh_from_db()
         deliver_until(message, clock, seconds=clock.seconds())

@@ -19,6 +19,7 @@ from flasky.mail.delivery.retries import next_attempt_at
 from flasky.mail.models import Attempt, OutboxMessage, Priority, State
 from flasky.mail.transports import TransportUnavailable
 from flasky.mail.transports.replies import Reply, Verdict
+from tests.clocks import somebody_was_there_for
 from tests.conftest import use_relay
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -118,6 +119,7 @@ def test_a_relay_that_says_when_to_come_back_is_obeyed(relay):
 
 def test_a_refusal_for_now_fails_after_the_days_of_the_setting(relay, settings):
     settings.MAIL_GIVE_UP_DAYS = 5
+    somebody_was_there_for(days=6)
     relay.replies = {"RCPT": "451 4.3.0 Try later"}
     message = store()
     make_due(message, queued_at=message.created_at - timedelta(days=5, minutes=1))

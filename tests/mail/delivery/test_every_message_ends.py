@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 from django.core.mail import EmailMessage
-from django.utils import timezone
+from django.db.models.functions import Now
 from hypothesis import HealthCheck, example, given
 from hypothesis import settings as rules
 from hypothesis import strategies as st
@@ -15,7 +15,9 @@ from flasky.mail.conf import conf
 from flasky.mail.delivery import engine
 from flasky.mail.delivery.engine import deliver_due
 from flasky.mail.delivery.retries import RETRY_JITTER, RETRY_PAUSES
-from flasky.mail.models import OutboxMessage, State
+from flasky.mail.models import HourlyCount, OutboxMessage, State
+from flasky.mail.models.hourly import ASIDE
+from flasky.mail.runtime import clock as the_database
 from flasky.mail.transports import TransportUnavailable
 from tests.conftest import forget_the_servers, use_relay
 from tests.scripted_relay import ScriptedRelay
@@ -67,8 +69,8 @@ def relay(settings):
 
 class Clock:
     def __init__(self, monkeypatch):
-        self.start = self.now = timezone.now()
-        monkeypatch.setattr(timezone, "now", lambda: self.now)
+        self.start = self.now = the_database.now()
+        monkeypatch.setattr(the_database, "now", lambda: self.now)
 
 
 def live_with(relay, clock, said, seed, kindness, crashes):
@@ -76,6 +78,7 @@ def live_with(relay, clock, said, seed, kindness, crashes):
     chance = random.Random(seed)
     clock.now = clock.start
     OutboxMessage.objects.all().delete()
+    somebody_is_there_from(clock.start)
     transports.close_kept()
     forget_the_servers()
     relay.accepted.clear()
@@ -106,9 +109,16 @@ def live_with(relay, clock, said, seed, kindness, crashes):
         assert message.state != State.SENT or heard
 
 
+def somebody_is_there_from(moment):
+    """Note what whoever delivers notes each hour, whatever the relay says."""
+    HourlyCount.objects.all().delete()
+    hours = (moment.replace(minute=0, second=0, microsecond=0) + timedelta(hours=number) for number in range(24 * 10))
+    HourlyCount.objects.bulk_create(HourlyCount(hour=hour, slot=ASIDE) for hour in hours)
+
+
 def die_with_a_claim():
     OutboxMessage.objects.claim(1)
-    OutboxMessage.objects.filter(state=State.SENDING).update(lease_expires_at="2000-01-01T00:00:00Z")
+    OutboxMessage.objects.filter(state=State.SENDING).update(lease_expires_at=Now() - timedelta(seconds=1))
     OutboxMessage.objects.take_over_expired()
 
 

@@ -14,6 +14,7 @@ from django.utils import timezone
 from flasky.mail.delivery import worker as worker_module
 from flasky.mail.delivery.worker import Worker
 from flasky.mail.models import OutboxMessage, Process, RelayOutage, State
+from flasky.mail.runtime import clock
 from flasky.mail.transports import new_transport
 from tests.conftest import running, use_relay, wait_until
 from tests.smtp_server import SmtpServer
@@ -62,6 +63,7 @@ def test_after_an_outage_those_who_have_kept_a_reply_come_before_those_who_would
     [claimed] = OutboxMessage.objects.claim(1)
     OutboxMessage.objects.update(lease_expires_at=claimed.created_at)
     monkeypatch.setattr(worker_module.time, "monotonic", lambda: now[0])
+    clock.forget()
     worker = Worker()
     worker._note_database_outage(OperationalError("it is away"))
     for seconds, state in ((4, State.SENDING), (1, State.QUEUED)):

@@ -153,7 +153,7 @@ def test_of_two_who_saw_the_same_moment_free_one_gets_it(limited):
 
 
 def test_a_stop_ends_the_wait_and_nobody_waits_with_a_claim_or_a_connection(limited):
-    Relay.objects.create(server=conf.MAIL_TRANSPORT, free_at=Now() + timedelta(hours=1))
+    Relay.objects.create(server=conf.MAIL_TRANSPORT, free_at=Now() + timedelta(seconds=50))
     free_at = Relay.objects.get().free_at
     store(3)
     looks = []

@@ -169,7 +169,7 @@ def test_an_empty_outbox_has_all_stats_at_zero():
     OutboxMessage.objects.all().delete()
     found = read()
     assert len(found) > 20
-    assert all(value == 0 for name, value in found.items() if name != "stored_total")
+    assert all(value == 0 for name, value in found.items() if not name.startswith(("stored_total", "clock_ahead")))
 
 
 def test_attempts_are_counted_by_their_outcome_and_messages_by_their_end(relay):
@@ -196,7 +196,7 @@ def test_attempts_whose_process_died_are_counted_when_another_takes_over():
     before = read()
     for _ in range(2):
         OutboxMessage.objects.claim(1)
-        OutboxMessage.objects.update(lease_expires_at=timezone.now() - timedelta(days=1))
+        OutboxMessage.objects.update(lease_expires_at=timezone.now() - timedelta(seconds=1))
         assert OutboxMessage.objects.take_over_expired() == 1
         assert OutboxMessage.objects.take_over_expired() == 0
     grown = {name: value - before[name] for name, value in read().items() if value != before[name]}

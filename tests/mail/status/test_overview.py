@@ -16,6 +16,7 @@ from hypothesis import settings as rules
 from hypothesis import strategies as st
 
 from flasky.mail.models import CALM, Attempt, HourlyCount, OutboxMessage, Process, Relay, RelayOutage, State
+from flasky.mail.runtime import clock as the_clock
 from flasky.mail.status import overview as overview_module
 from flasky.mail.status.overview import age, overview
 from flasky.mail.status.series import ended_per_day, ended_per_hour, waiting
@@ -32,12 +33,12 @@ ACCEPTED, POSTPONED = Attempt.Outcome.ACCEPTED, Attempt.Outcome.POSTPONED
 def now(monkeypatch):
     """Stop the clock, the database's excepted."""
     moment = HOUR + timedelta(minutes=30)
-    monkeypatch.setattr(timezone, "now", lambda: moment)
+    monkeypatch.setattr(the_clock, "now", lambda: moment)
     return moment
 
 
 def ago(**span):
-    return timezone.now() - timedelta(**span)
+    return the_clock.now() - timedelta(**span)
 
 
 def store(state=State.QUEUED, **fields):
@@ -247,7 +248,7 @@ def test_fewer_connections_are_said_with_their_number_and_their_end(process, set
 
 def test_one_connection_is_singular(process, settings):
     settings.MAIL_MAX_CONNECTIONS = 2
-    Relay.objects.create(server="a:25", allowed=1, allowed_since=timezone.now())
+    Relay.objects.create(server="a:25", allowed=1, allowed_since=the_clock.now())
     assert notices()[0].startswith("At most 1 connection to a:25")
 
 
@@ -344,7 +345,7 @@ def test_when_all_is_well_nothing_is_said_on_top(process):
 
 def test_while_the_relay_is_away_mail_is_only_called_overdue(process):
     store(next_attempt_at=ago(minutes=6))
-    RelayOutage.objects.note("a:25", "It was away.", timezone.now())
+    RelayOutage.objects.note("a:25", "It was away.", the_clock.now())
     assert overview().notice == "1 message is overdue, the oldest by 6 minutes."
 
 
@@ -354,7 +355,7 @@ def test_who_may_not_look_sees_no_strip():
 
 def test_hostile_reasons_and_names_are_only_text():
     hostile = "</dd><script>alert(1)</script>"
-    RelayOutage.objects.note("a:25", hostile, timezone.now())
+    RelayOutage.objects.note("a:25", hostile, the_clock.now())
     silent(hostile, minutes=3)
     html = render_to_string("flasky_mail/web/strip.html", {"overview": overview()})
     assert "<script>" not in html

@@ -11,6 +11,7 @@ from flasky.mail.models import OutboxMessage, RelayOutage, State
 from flasky.mail.transports import TransportUnavailable, borrow
 from flasky.mail.transports.replies import Verdict
 from flasky.mail.wire.compose import compose
+from tests.clocks import somebody_was_there_for
 from tests.conftest import use_relay
 from tests.mail.transports.handing_over import verdicts
 from tests.scripted_relay import ScriptedRelay
@@ -196,6 +197,7 @@ class TestInTheOutbox:
 
     def test_it_is_given_up_when_it_is_too_old(self, relay_that_says, settings):
         settings.MAIL_GIVE_UP_DAYS = 0
+        somebody_was_there_for(days=0)
         relay_that_says(RCPT="454 4.7.1 <bad@example.com>: Relay access denied")
         message = self.store(BAD)
         assert deliver_due() == {State.FAILED: 1}
@@ -207,6 +209,7 @@ class TestInTheOutbox:
         self, relay_that_says, settings, moment
     ):
         settings.MAIL_GIVE_UP_DAYS = 0
+        somebody_was_there_for(days=0)
         relay_that_says(**{moment: "421 4.7.0 Not this one | drop"})
         message = self.store(BAD)
         with pytest.raises(TransportUnavailable):

@@ -277,8 +277,8 @@ def test_the_list_sends_an_action_the_filter_that_it_is_for(actor):
 def test_a_kind_that_has_no_template_can_be_chosen_and_the_chosen_one_stays_a_choice(viewer):
     store(kind="shop/order")
     page = viewer.get(f"{LIST}?kind=shop/rare").content.decode()
-    assert '<option value="shop/order">shop/order</option>' in page
-    assert '<option value="shop/rare" selected>shop/rare</option>' in page
+    assert '<option value="shop/order">shop/order (1)</option>' in page
+    assert '<option value="shop/rare" selected>shop/rare (0)</option>' in page
     assert "mail/new_user" not in page
 
 

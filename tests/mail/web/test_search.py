@@ -1,25 +1,16 @@
-"""flasky.mail.web.search: which messages a list shows, and what a look at it costs."""
+"""flasky.mail.web.search: which messages a list shows."""
 
-import re
 from datetime import datetime, timedelta
-from datetime import timezone as zones
 from urllib.parse import parse_qsl
 
 import pytest
 from django.core.mail import EmailMessage
-from django.db import connection
-from django.http import QueryDict
-from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from hypothesis import example, given
-from hypothesis import settings as rules
 from hypothesis import strategies as st
 
 from flasky.mail.models import FurtherRecipient, OutboxMessage, State
-from flasky.mail.web import search as listing_module
-from flasky.mail.web.date_range import AGES, narrower
-from flasky.mail.web.listing import choices
-from flasky.mail.web.rows import details_of
+from flasky.mail.web.date_range import AGES
 from flasky.mail.web.search import (
     MOST_COUNTED,
     PER_PAGE,
@@ -28,40 +19,12 @@ from flasky.mail.web.search import (
     Listing,
     counted,
     limited,
-    newest_kinds_and_sources,
     tabs,
 )
 from flasky.mail.web.tabs import TABS
+from tests.mail.web.stored import NOON, found, store, store_many
 
 pytestmark = pytest.mark.django_db
-
-NOON = datetime(2026, 11, 3, 12, tzinfo=zones.utc)
-
-
-def store(*recipients, subject="Hi", created_at=NOON, **fields):
-    """Store a message as the backend does; with the fields that a test is about."""
-    email = EmailMessage(subject, "Hello", "ann@example.com", recipients or ["bob@example.com"])
-    email.send()
-    OutboxMessage.objects.filter(pk=email.outbox_message.pk).update(created_at=created_at, **fields)
-    FurtherRecipient.objects.filter(message=email.outbox_message).update(created_at=created_at)
-    return OutboxMessage.objects.get(pk=email.outbox_message.pk)
-
-
-def store_many(number, **fields):
-    """Store messages, each a minute younger than the one before; return their keys, the newest first."""
-    return [store(created_at=NOON + timedelta(minutes=minute), **fields).pk for minute in range(number)][::-1]
-
-
-def found(**query):
-    return [message.pk for message in Listing(query).page]
-
-
-@pytest.fixture
-def small(monkeypatch):
-    """Two messages on a page, four in a window, none counted beyond the sixth."""
-    for name, size in {"PER_PAGE": 2, "SPAN": 4, "TO_ADDRESS": 4, "MOST_COUNTED": 6}.items():
-        monkeypatch.setattr(listing_module, name, size)
-
 
 # What a list shows
 
@@ -148,13 +111,6 @@ def test_an_address_finds_what_goes_to_it_in_any_place(address):
     store("carla@example.com", subject="carl@example.com")
     messages = [store("Carl@example.com"), store("bob@example.com", "carl@example.com"), store("carl@example.com")]
     assert found(q=address) == [message.pk for message in reversed(messages)]
-
-
-def test_the_sources_to_choose_are_those_that_there_are():
-    for source in ("index", "", "admin", "index"):
-        store(source=source)
-    [offered] = [choice["values"] for choice in choices(Listing({"source": "gone"})) if choice["name"] == "source"]
-    assert offered == [("admin", "the admin"), ("gone", "gone"), ("index", "index")]
 
 
 def test_an_internationalised_address_is_found_as_people_write_it_and_as_it_is_on_the_wire():
@@ -305,13 +261,6 @@ def test_a_list_is_narrowed_by_anything_but_its_tab():
 # The tabs
 
 
-def test_the_kinds_to_choose_from_are_those_of_the_newest_messages(small):
-    """Those whose template is gone from the disk are among them, and those of a mail that an app has sent itself."""
-    for minute, kind in enumerate(["mail/older", "mail/gone", "", "mail/gone", "shop/order"]):
-        store(kind=kind, created_at=NOON + timedelta(minutes=minute))
-    assert newest_kinds_and_sources()[0] == {"mail/gone", "shop/order"}
-
-
 def test_the_tabs_count_their_messages_whatever_the_filters_are():
     store(state=State.FAILED, possible_duplicate=True)
     store(next_attempt_at=timezone.now() + timedelta(days=1))
@@ -338,201 +287,8 @@ def test_large_counts_are_readable():
     assert (limited(9999), limited(10_000)) == ("9,999", "10,000+")
 
 
-# What it costs
-
-LOOKS = [
-    {},
-    {"tab": "failed"},
-    {"tab": "later"},
-    {"tab": "duplicates"},
-    {"q": "hi"},
-    {"q": "17"},
-    {"q": "<17@host.example>"},
-    {"q": "bob@example.com"},
-    {"q": "carl@example.com", "tab": "queued", "time": "2026", "before": "2026-11-04T00:00:00+00:00"},
-    {"kind": "a", "source": "index"},
-    {"cause": "a", "q": "hi"},
-    {"time": "2026-11-03"},
-]
-
-
-def statements(query):
-    """Look at a list and its tabs, and return the statements that this took."""
-    store("bob@example.com", "carl@example.com")
-    store_many(5)
-    with CaptureQueriesContext(connection) as queries:
-        listing = Listing(query)
-        assert listing.page is not None
-        assert len(details_of(listing.page)) == len(listing.page)
-        assert listing.count <= listing.last_page * 50
-        assert tabs(listing)
-        assert listing.window_start is None or listing.period.text != "nonsense"
-    return [query["sql"] for query in queries]
-
-
-@pytest.mark.parametrize("query", LOOKS)
-def test_no_look_reads_a_mails_content(query):
-    selected = [sql.split(" FROM ")[0] for sql in statements(query)]
-    unwanted = ("content", "provider_options", "outcomes", "actor")  # on SQLite the person is behind the content
-    assert not [sql for sql in selected for name in unwanted if name in sql]
-    assert any("subject" in sql for sql in selected) or not Listing(query).page
-
-
-@pytest.mark.parametrize("query", LOOKS)
-def test_no_look_counts_or_reads_without_a_limit(small, query):
-    for sql in statements(query):
-        keys = re.search(r"IN \(([\d, ]+)\)", sql)
-        assert " LIMIT " in sql or (keys and len(keys[1].split(",")) <= 2), sql
-
-
-@pytest.mark.parametrize(
-    ("query", "most"),
-    [({}, 3), ({"q": "hi"}, 4), ({"kind": "a", "tab": "failed"}, 3), ({"q": "bob@example.com"}, 6), ({"q": "1"}, 3)],
-)
-def test_a_look_costs_a_few_statements_and_one_for_each_tab(query, most):
-    assert len(statements(query)) <= most + len(TABS)
-
-
-@pytest.mark.parametrize("query", LOOKS)
-def test_no_look_goes_through_the_table_without_an_index(query):
-    if connection.vendor != "sqlite":
-        pytest.skip("the other databases read a small table without an index")
-    with connection.cursor() as cursor:
-        for sql in statements(query):
-            plan = "; ".join(row[3] for row in cursor.execute(f"EXPLAIN QUERY PLAN {sql}"))
-            assert not re.search(r"SCAN mail_\w+\b(?! USING)", plan), (sql, plan)
-
-
-@pytest.mark.parametrize(
-    ("query", "index"),
-    [
-        ({"cause": "x"}, "flasky_mail_cause"),
-        ({"q": "<17.a@host.example>"}, "PRIMARY KEY"),
-        ({"q": "17.a@host.example"}, "PRIMARY KEY"),
-        ({"q": "bob@example.com"}, "PRIMARY KEY"),
-    ],
-)
-def test_a_tab_with_a_million_messages_is_not_read_for_the_few_that_another_index_finds(query, index):
-    if connection.vendor != "sqlite":
-        pytest.skip("the other databases know how many rows an index finds")
-    store(message_id="<17.a@host.example>", cause="x", state=State.SENT)
-    newest = Listing(query | {"tab": "sent"}).matching().order_by("-created_at", "-pk")[:50]
-    assert index in newest.explain()
-
-
-@pytest.mark.parametrize(
-    "query", [{"kind": "a"}, {"source": "index"}, {"kind": "a", "source": "index", "time": "2026"}]
-)
-def test_a_kind_and_a_source_are_found_without_reading_past_contents(query):
-    if connection.vendor != "sqlite":
-        pytest.skip("the other databases keep large contents elsewhere")
-    plan = Listing(query).matching().order_by("-created_at", "-pk").values_list("pk").explain()
-    assert "USING COVERING INDEX flasky_mail_stored" in plan
-    assert "ORDER BY" not in plan
-
-
-def test_the_kinds_to_choose_from_are_read_of_the_index_alone():
-    if connection.vendor != "sqlite":
-        pytest.skip("the other databases read a small table without an index")
-    with CaptureQueriesContext(connection) as queries:
-        newest_kinds_and_sources()
-    [query] = queries
-    with connection.cursor() as cursor:
-        cursor.execute(f"EXPLAIN QUERY PLAN {query['sql']}")
-        assert [row[-1] for row in cursor.fetchall()] == [
-            "SCAN flasky_mail_outboxmessage USING COVERING INDEX flasky_mail_stored"
-        ]
-
-
 def test_the_time_of_a_message_is_stored_with_each_further_recipient():
     email = EmailMessage("Hi", "Hello", "ann@example.com", ["bob@example.com", "carl@example.com"])
     email.send()
     further = FurtherRecipient.objects.select_related("message").get()
     assert further.created_at == further.message.created_at == email.outbox_message.created_at
-
-
-# Nonsense
-
-
-HOSTILE = [
-    "\0",
-    "a\0b",
-    "%00",
-    "\udcff",
-    "9" * 18,
-    "9" * 5000,
-    "#" + "9" * 18,
-    "-1",
-    "٣",
-    "²",
-    "%",
-    "_",
-    "\\",
-    "'\"",
-    "x" * 100_000,
-    "a " * 1000,
-    "😀",
-    "\u202e",
-    "é@bücher.example",
-    "a@" + "x" * 100 + ".example",
-    "a@b.c\0",
-    "a@-.-",
-    "=?utf-8?q?a?=@b.example",
-    "<a\0@b>",
-    "<>",
-    "0001-01-01T00:00:00+23:59",
-    "9999-12-31T23:59:59-23:59",
-    "2026-11-03T12:00:00+00:00:00.000001",
-    "2026-11-03T12:00:00",
-    "0000",
-    "0001",
-    "9999",
-    "9999-12-31T23",
-    "2999-12-31T23",
-    "1000",
-    "2026-02-30",
-    "2026-11-03T24",
-    "２０２６",
-]
-
-
-def look(query):
-    listing = Listing(query)
-    listing.matching().filter(pk=1).exists()
-    return listing.page, listing.count, listing.window_start, narrower(listing.period), listing.query()
-
-
-@pytest.mark.parametrize("value", HOSTILE, ids=range(len(HOSTILE)))
-def test_nonsense_does_no_harm(value):
-    store("bob@example.com", "carl@example.com")
-    for name in ("tab", "q", "kind", "source", "cause", "p"):
-        assert look({name: value})
-    for zone in ("Pacific/Apia", "Pacific/Honolulu"):
-        with timezone.override(zone):
-            assert look({"time": value})
-            assert look({"before": value})
-
-
-@rules(deadline=None, max_examples=25)
-@given(st.dictionaries(st.sampled_from(["tab", "q", "kind", "source", "cause", "time", "before", "p"]), st.text()))
-def test_no_text_does_harm(query):
-    assert look(query)
-
-
-@rules(deadline=None, max_examples=25)
-@given(st.from_regex(r"[^<>@\s]+@[^<>@\s]+\.[^<>@\s]+", fullmatch=True))
-def test_nothing_that_looks_like_an_address_does_harm(words):
-    assert look({"q": words})
-
-
-@pytest.mark.parametrize(
-    "query", [b"q=%00%ff%fe", b"q=%ED%A0%80&p=%00", b"before=%FF&time=%C3", b"q=%F0%9F%98", b"&&=;="]
-)
-def test_broken_bytes_do_no_harm(query):
-    assert look(QueryDict(query))
-
-
-@pytest.mark.parametrize("page", ["0", "-1", "1.5", "x", "", "９", "100000", "9" * 5000])
-def test_a_page_that_is_no_number_is_the_first(page):
-    store()
-    assert Listing({"p": page}).number == 1

@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from flasky.mail.delivery.drain import LOOK_INTERVAL, Drain, NoThread
 from flasky.mail.delivery.worker import Worker
 from flasky.mail.models import OutboxMessage, State
+from flasky.mail.runtime import clock
 from flasky.mail.status.in_their_words import in_their_words
 from flasky.mail.status.written import joined, listed
 from flasky.mail.transports import TransportUnavailable
@@ -133,7 +133,7 @@ def said_of(error: TransportUnavailable) -> str:
 
 
 def what_is_left(failed: int, held: int) -> list[str]:
-    now = timezone.now()
+    now = clock.now()
     queued = OutboxMessage.objects.filter(state=State.QUEUED, queued_at__lte=now)  # what is meant for later is not left
     due, first_later = queued.filter(next_attempt_at__lte=now).count(), queued.next_attempt_after(now)
     left = [_("%(count)s refused for good") % {"count": failed}] if failed else []

@@ -10,13 +10,13 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import transaction
 from django.db.models import Q
-from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from flasky.mail import dispatchers
 from flasky.mail.conf import conf
 from flasky.mail.models import OutboxMessage, State
+from flasky.mail.runtime import clock
 from flasky.mail.storing.origin import operator
 from flasky.mail.wire.compose import envelope_address
 
@@ -118,4 +118,4 @@ def moment(age: str) -> datetime:
     written = re.fullmatch(r"(\d{1,5})([mhd])", age)
     if not written:
         raise CommandError(_("%(age)r is no age: write 90m, 12h or 3d for minutes, hours or days.") % {"age": age})
-    return timezone.now() - timedelta(**{AGE_UNITS[written[2]]: int(written[1])})
+    return clock.now() - timedelta(**{AGE_UNITS[written[2]]: int(written[1])})

@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('flasky_mail', '0003_record_at_once'),
+        ('flasky_mail', '0004_clocks'),
     ]
 
     operations = [
