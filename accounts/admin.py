@@ -20,6 +20,7 @@ from accounts.sessions import end_all
 from flasky.mail import cause_of
 
 admin.site.login_form = LoginForm
+MAILS: Any = (_("Mails"), {"fields": ("language", "mails")})
 PLAIN: Any = ()  # the widget for two lists has a help that screen readers cannot read
 
 
@@ -47,7 +48,7 @@ class NamedUserAdmin(UserAdmin):
     list_display = ("username", "date_joined", "is_staff", "is_active")
     readonly_fields = ("last_login", "date_joined", "mails")  # Django's own widget for a time has no label
     filter_horizontal = PLAIN
-    fieldsets = (*(UserAdmin.fieldsets or ()), (_("Mails"), {"fields": ("mails",)}))
+    fieldsets = (*(UserAdmin.fieldsets or ()), MAILS)
 
     actions = ("log_out_everywhere",)
 

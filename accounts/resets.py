@@ -8,7 +8,7 @@ from django.contrib.auth.forms import PasswordResetForm
 from django.contrib.auth.views import PasswordResetView
 from django.urls import reverse
 from django.utils import translation
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop
 
 from accounts.models import User
@@ -32,7 +32,7 @@ class ResetForm(PasswordResetForm):
         to_email: str,
         html_email_template_name: str | None = None,
     ) -> None:
-        """Send ours instead of Django's, in the language of whoever asks for it.
+        """Send ours instead of Django's, in the user's language, else in that of the page.
 
         The site's address is never the request's: whoever asks could make the link, with its token, lead elsewhere.
         """
@@ -50,7 +50,7 @@ class ResetForm(PasswordResetForm):
             "mail/password_reset",
             cause=context["user"],
             priority="urgent",
-            language=translation.get_language() or "",
+            language=context["user"].language or translation.get_language() or "",
             user=context["user"],
             reset_url=f"{site}{link}",
             hours=settings.PASSWORD_RESET_TIMEOUT // 3600,

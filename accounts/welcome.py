@@ -11,7 +11,7 @@ from django.utils.translation import ngettext
 
 from accounts.models import User
 from accounts.templatetags.names import in_subject, unlinked
-from flasky.mail import cause_of, send_email, stored_since
+from flasky.mail import cause_of, language_for, send_email, stored_since
 from flasky.mail.runtime import clock
 from flasky.mail.status.written import long_moment
 from flasky.mail.storing.origin import origin
@@ -23,10 +23,11 @@ MOST_COUNTED = 1000  # mails of a day: each is looked at
 
 def tell_administrators(user: User) -> None:
     """Send the mail about the user; many within minutes become one with a list, as MAIL_DIGEST_AFTER says."""
-    with translation.override(settings.LANGUAGE_CODE):
+    language = language_for(settings.FLASKY_ADMIN)
+    with translation.override(language):
         said = facts(user)
-        in_list = {"name": user.username, **said}
-        send_email(settings.FLASKY_ADMIN, subject(user), KIND, cause=user, digest=in_list, user=user, **said)
+        about = {"user": user, "digest": {"name": user.username, **said}, **said}
+        send_email(settings.FLASKY_ADMIN, subject(user), KIND, cause=user, language=language, **about)
 
 
 def subject(user: User) -> str:

@@ -6,12 +6,13 @@ import sys
 import django
 import environ
 from django.conf.locale import LANG_INFO
-from django.utils.translation import to_language
+from django.utils.translation import gettext_noop, to_language
 
 from flasky.databases.url import database
 from flasky.env import (
     BASE_DIR,
     UNREADABLE_SETTINGS,
+    Phrase,
     addresses,
     comma_separated,
     load_env_file,
@@ -39,7 +40,8 @@ def read_database(name, default):
     try:
         return database(read(name, default))
     except ValueError as error:
-        UNREADABLE_SETTINGS.append((name, "(not shown: it may hold a password)", str(error)))
+        not_shown = Phrase(gettext_noop("(not shown: it may hold a password)"))
+        UNREADABLE_SETTINGS.append((name, not_shown, error.args[0]))
         return {}
 
 
@@ -192,9 +194,9 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 
 LOCALE_PATHS = [BASE_DIR / "locale"]  # what the site itself says; flasky.mail has its own
-LANGUAGES = [  # English, and those that have a folder there
-    (code, LANG_INFO[code]["name_local"])
-    for code in ["en", *sorted(to_language(folder.name) for folder in LOCALE_PATHS[0].glob("*"))]
+LANGUAGES = [  # English, and those that have a compiled catalogue there
+    (code, LANG_INFO.get(code, {}).get("name_local", code))
+    for code in ["en", *sorted(to_language(path.parts[-3]) for path in LOCALE_PATHS[0].glob("*/LC_MESSAGES/django.mo"))]
 ]
 LANGUAGE_COOKIE_AGE = 365 * 24 * 3600  # s
 LANGUAGE_COOKIE_SECURE, LANGUAGE_COOKIE_HTTPONLY, LANGUAGE_COOKIE_SAMESITE = HTTPS, True, "Lax"
@@ -221,7 +223,7 @@ def anymail_value(name, text):
         return json.loads(text)
     except ValueError:
         # The value itself is not repeated: it may hold a key.
-        UNREADABLE_SETTINGS.append((name, "{…", "JSON, because it starts with {"))
+        UNREADABLE_SETTINGS.append((name, "{…", Phrase(gettext_noop("JSON, because it starts with {"))))
         return {}
 
 
@@ -295,6 +297,8 @@ ERROR_MAIL_LIMIT = 20  # different errors in such a time that get a mail each
 MAIL_METRICS_ALSO = ["accounts.metrics.families"]  # functions whose metrics are on /metrics beside the outbox's
 
 MAIL_ERASE_WITH = ["accounts.User"]  # models: the mails about one that is deleted go with it
+
+MAIL_LANGUAGE_OF = "accounts.languages.language_of"  # what a mail speaks to these addresses, unless its sender says
 
 # With what /mailbox/templates/ and check_mail_templates fill a mail that shows more than a user: see
 # mail/previews/kinds.py.

@@ -10,6 +10,7 @@ import pytest
 import trustme
 from django.core import mail
 from django.db import connection
+from django.utils import translation
 from hypothesis import settings as rules
 from playwright.sync_api import Error, sync_playwright
 
@@ -106,7 +107,8 @@ def pytest_runtest_protocol(item):
 
 @pytest.fixture(autouse=True)
 def nothing_left_over():
-    """No test sees another's mail, kept connections or threads, nor what was learned of servers and clocks."""
+    """No test sees another's mail, language, connections or threads, nor what was learned of servers and clocks."""
+    translation.deactivate()  # a page leaves its visitor's in the thread
     measured = clock._last
     clock.forget()
     if connection.vendor != "sqlite":  # there to ask anew costs a statement, which some test or other counts

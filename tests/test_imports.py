@@ -17,7 +17,7 @@ ALLOWED = {
     "accounts": {"guard", "mail", "mail.status", "mail.storing", "site"},
     "celery": {"mail.dispatchers", "site"},
     "databases": {"env"},
-    "drill": {"mail.db", "mail.delivery", "mail.dispatchers", "mail.signals"},
+    "drill": {"mail.db", "mail.delivery", "mail.dispatchers", "mail.signals", "mail.status"},
     "env": set(),
     "faults": {"guard", "mail.wire", "site"},
     "guard": {"mail", "mail.db"},
@@ -54,7 +54,7 @@ ALLOWED = {
     "mail.privacy": {"mail", "mail.db", "mail.wire"},
     "mail.runtime": set(),
     "mail.signals": set(),
-    "mail.status": {"mail.dispatchers", "mail.transports"},
+    "mail.status": {"mail.db", "mail.dispatchers", "mail.transports", "mail.wire"},
     "mail.storing": {"mail.db", "mail.wire"},
     "mail.tasks": {"mail.dispatchers"},
     "mail.styles": set(),
@@ -63,7 +63,7 @@ ALLOWED = {
     "mail.web": {"mail", "mail.dispatchers", "mail.previews", "mail.status", "mail.storing", "mail.wire"},
     "mail.wire": {"mail.compat"},
     "settings": {"databases", "env"},
-    "site": {"env", "mail.wire"},
+    "site": {"env", "mail.status", "mail.wire"},
 }
 GROUND = {"mail.conf", "mail.models", "mail.runtime"}  # what all may import
 WIRING = {"apps", "urls", "wsgi", "asgi"}  # they join what the others keep apart

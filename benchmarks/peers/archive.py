@@ -97,6 +97,7 @@ class Archive:
             "created_at": stored_at,
             "queued_at": stored_at,
             "next_attempt_at": self._later() if state == State.QUEUED else stored_at,
+            "priority": "normal",
             "finished_at": tried_at if ended or state == State.CANCELLED else None,
             "claim_token": None,
             "claimed_by": "",

@@ -4,8 +4,9 @@ from importlib import import_module
 from importlib.util import find_spec
 
 import environ
+from django.utils.translation import gettext_noop as _
 
-from flasky.env import BASE_DIR
+from flasky.env import BASE_DIR, Phrase
 
 # A link that is cut says nothing: without these, a thread would wait for hours for an answer that never comes.
 POSTGRESQL_PATIENCE = {
@@ -27,30 +28,32 @@ DATABASE_DRIVERS = {
 
 
 def why_not_imported(module):
-    """Return why a driver cannot be used: it is not there, or the library that it speaks through is not."""
+    """Return what Python says of a driver that is not there, or whose library is not; nothing if it can be used."""
     try:
         import_module(module)
     except ImportError as error:
-        return f"Its driver {module} cannot be imported ({' '.join(str(error).split()).rstrip('.')})."
+        return " ".join(str(error).split()).rstrip(".")
     return ""
 
 
 def database(url):
     """Return Django's description of the database at `url`, with the options that this project relies on."""
     if url.partition(":")[0] not in ("sqlite", "postgres", "postgresql", "mysql"):
-        raise ValueError("sqlite:///file, postgres://… or mysql://…")
+        raise ValueError(Phrase(_("sqlite:///file, postgres://… or mysql://…")))
     try:
         description = environ.Env.db_url_config(url)
     except Exception as error:  # urllib and django-environ raise several kinds for a malformed URL
-        raise ValueError("a URL such as postgres://user:password@host:5432/name") from error
+        raise ValueError(Phrase(_("a URL such as postgres://user:password@host:5432/name"))) from error
     if not description["NAME"]:
-        raise ValueError("a URL that ends in the database's name, such as postgres://user:password@host:5432/name")
+        phrase = _("a URL that ends in the database's name, such as postgres://user:password@host:5432/name")
+        raise ValueError(Phrase(phrase))
     for engine, (module, package, file) in DATABASE_DRIVERS.items():
         if description["ENGINE"].endswith(engine) and (why_not := why_not_imported(module)):
-            raise ValueError(
-                f"that of a database whose driver is installed. {why_not} Run: pip install {package}, or with the "
-                f"versions that are tested: pip install {file}"
+            phrase = _(
+                "that of a database whose driver is installed. Its driver %(module)s cannot be imported (%(why_not)s). "
+                "Run: pip install %(package)s, or with the versions that are tested: pip install %(file)s"
             )
+            raise ValueError(Phrase(phrase, module=module, why_not=why_not, package=package, file=file))
     description["ENGINE"] = description["ENGINE"].replace("django.db.backends", "flasky.databases")
     options = description.setdefault("OPTIONS", {})
     if description["ENGINE"].endswith("sqlite3"):

@@ -14,6 +14,9 @@ from importlib import import_module
 from django.conf import settings
 from django.core.mail import EmailMultiAlternatives
 from django.db import transaction
+from django.utils import translation
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from flasky.drill.crash_points import POINTS
 from flasky.drill.relay import FaultyRelay
@@ -21,6 +24,7 @@ from flasky.drill.scratch import outbox_connection
 from flasky.mail import dispatchers
 from flasky.mail.models import OutboxMessage, State
 from flasky.mail.runtime.identity import before_threads
+from flasky.mail.status.written import listed, number
 
 VICTIM = "import django; django.setup(); from flasky.drill.victim import main; main()"
 UNHARMED = ""
@@ -111,7 +115,7 @@ class Conductor:
         enough = len(self.kills) == self.plan.kills and len(self.stored) >= self.plan.messages
         if not enough and OutboxMessage.objects.due().count() < 2 * batch:
             with transaction.atomic(using=outbox_connection().alias):
-                for _ in range(batch):
+                for _each in range(batch):
                     self.store_message()
 
     def store_message(self) -> None:
@@ -143,7 +147,8 @@ class Conductor:
                 continue
             del self.workers[process]
             if label == UNHARMED or process.returncode != -signal.SIGKILL:
-                self.mishaps.append(f"A worker ended by itself, with exit status {process.returncode}.")
+                sentence = _("A worker ended by itself, with exit status %(status)s.")
+                self.mishaps.append(sentence % {"status": process.returncode})
             else:
                 self.note_kill(Kill(process.pid, label, self.messages_of(process.pid)))
 
@@ -153,15 +158,19 @@ class Conductor:
 
     def note_kill(self, kill: Kill) -> None:
         self.kills.append(kill)
-        first, more = kill.messages[:NAMED], len(kill.messages) - NAMED
-        messages = (", ".join(map(str, first)) or "nothing") + (f" and {more} more" if more > 0 else "")
-        self.show(f"{self.progress()}; worker {kill.pid} killed {kill.label}, holding {messages}")
+        sentence = _("%(progress)s; worker %(pid)s killed %(point)s, holding %(messages)s")
+        values = {"pid": kill.pid, "point": translation.gettext(kill.label), "messages": named(kill.messages)}
+        self.show(sentence % {"progress": self.progress(), **values})
 
     def progress(self) -> str:
-        return (
-            f"{self.seconds():5.1f} s  {len(self.kills)} of {self.plan.kills} killed, "
-            f"{len(self.stored)} messages stored, {len(self.relay.accepted)} accepted"
-        )
+        sentence = _("%(seconds)s s  %(killed)s of %(kills)s killed, %(stored)s messages stored, %(accepted)s accepted")
+        return sentence % {
+            "seconds": number(self.seconds(), 1).rjust(5),
+            "killed": len(self.kills),
+            "kills": self.plan.kills,
+            "stored": len(self.stored),
+            "accepted": len(self.relay.accepted),
+        }
 
     def note_recoveries(self) -> None:
         """Look whose messages have all been claimed by somebody else since, or have come to an end."""
@@ -186,4 +195,13 @@ class Conductor:
     @property
     def complaints(self) -> list[str]:
         missing = self.plan.kills - len(self.kills)
-        return self.mishaps + ([f"{missing} of {self.plan.kills} kills did not come about."] if missing else [])
+        sentence = _("%(missing)s of %(kills)s kills did not come about.")
+        return self.mishaps + ([sentence % {"missing": missing, "kills": self.plan.kills}] if missing else [])
+
+
+def named(messages: list[int]) -> str:
+    first, more = listed(map(str, messages[:NAMED])), len(messages) - NAMED
+    if more <= 0:
+        return first or _("nothing")
+    sentence = ngettext("%(numbers)s and %(count)s more", "%(numbers)s and %(count)s more", more)
+    return sentence % {"numbers": first, "count": more}

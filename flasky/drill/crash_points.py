@@ -6,15 +6,16 @@ import signal
 from collections.abc import Callable
 
 from django.dispatch import Signal
+from django.utils.translation import gettext_noop as _
 
 from flasky.mail import signals
 
-POINTS = {
-    "after the claim": signals.claimed,
-    "during the dialogue": signals.envelope_answered,
-    "after the final dot": signals.text_sent,
-    "after 250, before the commit": signals.outcome_written,
-    "during renewal": signals.leases_renewed,
+POINTS = {  # by the words for each, which are said in the reader's language
+    _("after the claim"): signals.claimed,
+    _("during the dialogue"): signals.envelope_answered,
+    _("after the final dot"): signals.text_sent,
+    _("after 250, before the commit"): signals.outcome_written,
+    _("during renewal"): signals.leases_renewed,
 }
 
 

@@ -6,8 +6,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from statistics import median
 
+from django.utils import translation
+from django.utils.translation import gettext as _
+
 from flasky.drill.crash_points import POINTS
 from flasky.mail.models import UNKNOWN_ENDS_UNTIL_HELD, OutboxMessage, State
+from flasky.mail.status.written import in_columns, number
+
+COLUMN = 38  # characters
 
 
 @dataclass
@@ -26,22 +32,26 @@ class Report:
     @cached_property
     def lost(self) -> list[str]:
         rows = {message.pk: message for message in self.messages}
-        losses = {pk: self._loss(rows.get(pk), message_id) for pk, message_id in self.stored.items()}
-        return [f"Message {pk} ({self.stored[pk]}) {loss}." for pk, loss in losses.items() if loss]
+        losses = [self._loss(pk, message_id, rows.get(pk)) for pk, message_id in self.stored.items()]
+        return [loss for loss in losses if loss]
 
-    def _loss(self, message: OutboxMessage | None, message_id: str) -> str:
+    def _loss(self, pk: int, message_id: str, message: OutboxMessage | None) -> str:
+        values = {"number": pk, "message_id": message_id}
         if message is None:
-            return "is gone from the outbox"
+            return _("Message %(number)s (%(message_id)s) is gone from the outbox.") % values
         if message.state == State.SENT and not self.accepted[message_id]:
-            return "is called sent, but the relay never accepted it"
+            sentence = _("Message %(number)s (%(message_id)s) is called sent, but the relay never accepted it.")
+            return sentence % values
         if message.state not in (State.SENT, State.HELD):
-            return f"is {message.state} in the end"
+            sentence = _("Message %(number)s (%(message_id)s) is %(state)s in the end.")
+            return sentence % {**values, "state": State(message.state).label.lower()}
         return ""
 
     @cached_property
     def unmarked(self) -> list[str]:
+        sentence = _("Message %(number)s (%(message_id)s) was accepted %(count)s times, and nothing says so.")
         return [
-            f"Message {message.pk} ({message.message_id}) was accepted {count} times, and nothing says so."
+            sentence % {"number": message.pk, "message_id": message.message_id, "count": count}
             for message in self.messages
             if (count := self.accepted[message.message_id]) > 1 and not message.possible_duplicate
         ]
@@ -62,15 +72,17 @@ class Report:
     def complaints(self) -> list[str]:
         complaints = self.lost + self.unmarked
         if self.most_copies > UNKNOWN_ENDS_UNTIL_HELD:
-            complaints.append(
-                f"One message was accepted {self.most_copies} times; it should have been held after "
-                f"{UNKNOWN_ENDS_UNTIL_HELD} ends in doubt."
+            sentence = _(
+                "One message was accepted %(count)s times; it should have been held after %(most)s ends in doubt."
             )
+            complaints.append(sentence % {"count": self.most_copies, "most": UNKNOWN_ENDS_UNTIL_HELD})
         if self.duplicates > self.duplicates_allowed:
-            complaints.append(
-                f"{self.duplicates} duplicates: one for each thread of a killed worker and one for each of the "
-                f"{self.unanswered} connections cut before the reply would be {self.duplicates_allowed}."
+            sentence = _(
+                "%(duplicates)s duplicates: one for each thread of a killed worker and one for each of the "
+                "%(unanswered)s connections cut before the reply would be %(allowed)s."
             )
+            allowed = {"unanswered": self.unanswered, "allowed": self.duplicates_allowed}
+            complaints.append(sentence % {"duplicates": self.duplicates, **allowed})
         return complaints
 
     def __str__(self) -> str:
@@ -78,21 +90,26 @@ class Report:
         unaccepted = sum(not self.accepted[message.message_id] for message in held)
         accepted = sum(count > 0 for count in self.accepted.values())
         marked = sum(message.possible_duplicate for message in self.messages)
-        rows = {f"Killed {label}": self.kills.count(label) for label in POINTS} | {
-            "Messages stored": len(self.stored),
-            "Accepted by the relay": accepted,
-            "Kept on hold": f"{len(held)}, of them not accepted {unaccepted}",
-            "Lost": len(self.lost),
-            "Duplicates": f"{self.duplicates} of at most {self.duplicates_allowed}",
-            "Most copies of one message": self.most_copies,
-            "Marked as possible duplicates": marked,
-            "Duplicates without a mark": len(self.unmarked),
-            "Time to recover": self._time_to_recover(),
-            "Total time": f"{self.seconds:.1f} s",
+        of_held = _("%(count)s, of them not accepted %(unaccepted)s") % {"count": len(held), "unaccepted": unaccepted}
+        of_copies = {"count": self.duplicates, "most": self.duplicates_allowed}
+        killed = {_("Killed %(point)s") % {"point": translation.gettext(label)}: label for label in POINTS}
+        rows = {name: self.kills.count(label) for name, label in killed.items()} | {
+            _("Messages stored"): len(self.stored),
+            _("Accepted by the relay"): accepted,
+            _("Kept on hold"): of_held,
+            _("Lost"): len(self.lost),
+            _("Duplicates"): _("%(count)s of at most %(most)s") % of_copies,
+            _("Most copies of one message"): self.most_copies,
+            _("Marked as possible duplicates"): marked,
+            _("Duplicates without a mark"): len(self.unmarked),
+            _("Time to recover"): self._time_to_recover(),
+            _("Total time"): _("%(seconds)s s") % {"seconds": number(self.seconds, 1)},
         }
-        return "\n".join(f"{name:<38}{value}" for name, value in rows.items())
+        return "\n".join(f"{in_columns(name, COLUMN)}{value}" for name, value in rows.items())
 
     def _time_to_recover(self) -> str:
         if not self.recoveries:
-            return "nothing to recover"
-        return f"{median(self.recoveries):.1f} s (median), {max(self.recoveries):.1f} s (longest)"
+            return _("nothing to recover")
+        middle, longest = median(self.recoveries), max(self.recoveries)
+        sentence = _("%(median)s s (median), %(longest)s s (longest)")
+        return sentence % {"median": number(middle, 1), "longest": number(longest, 1)}

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from django.db import Error, OperationalError, connections
+from django.utils.translation import gettext as _
 
 from flasky.mail.db.connections import alias
 
@@ -60,7 +61,8 @@ def _create(name: str) -> None:
         connection.creation.create_test_db(verbosity=0, autoclobber=True)
     except (SystemExit, Error) as error:  # the test runner would exit
         reason = " ".join((reasons or [str(error)])[0].split()).split("test database: ")[-1].rstrip(".?")
-        raise NoScratchDatabase(f"The drill needs a database of its own, but none could be made: {reason}.") from None
+        sentence = _("The drill needs a database of its own, but none could be made: %(reason)s.")
+        raise NoScratchDatabase(sentence % {"reason": reason}) from None
 
 
 def _destroy(real_name: str) -> None:

@@ -15,6 +15,9 @@ from django.conf import settings
 from django.core.mail import mail_admins
 from django.db import connections, router, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.utils import translation
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from flasky.faults.identity import Identity
 from flasky.guard.deadlocks import despite_deadlocks
@@ -72,26 +75,34 @@ def tell_counts_now_and_then(**signal: Any) -> None:
 def tell_counts() -> None:
     """Tell by mail of each fault that has come back how often it has, once its hour is over."""
     for fault in apps.get_model("faults", "Fault").objects.take_counts():
-        times = f"{fault.untold} more time{'s' if fault.untold > 1 else ''}"
-        mail_admins(
-            f"ERROR: {times}: {fault.title}",
-            f"{fault.title}\n\nThis has happened {times} since the mail of {fault.told_at:%Y-%m-%d %H:%M} UTC. The log "
-            f"has each of them.\n{_further()}",
-        )
+        values = {"count": fault.untold, "title": fault.title, "moment": f"{fault.told_at:%Y-%m-%d %H:%M} UTC"}
+        with translation.override(settings.LANGUAGE_CODE):  # whatever the page speaks that has failed now
+            subject = ngettext(
+                "ERROR: %(count)s more time: %(title)s", "ERROR: %(count)s more times: %(title)s", fault.untold
+            )
+            sentence = ngettext(
+                "This has happened %(count)s more time since the mail of %(moment)s. The log has each of them.",
+                "This has happened %(count)s more times since the mail of %(moment)s. The log has each of them.",
+                fault.untold,
+            )
+            mail_admins(subject % values, f"{fault.title}\n\n{sentence % values}\n{_further()}")
 
 
 def _tell_that_there_are_more() -> None:
-    limit = settings.ERROR_MAIL_LIMIT
-    mail_admins(
-        f"ERROR: more than {limit} different errors",
-        f"Mails have told of {limit} different errors within {_interval()}. Those of other kinds are only counted; "
-        f"the log has each of them.\n{_further()}",
-    )
+    values = {"count": settings.ERROR_MAIL_LIMIT, "minutes": _minutes()}
+    with translation.override(settings.LANGUAGE_CODE):
+        subject = _("ERROR: more than %(count)s different errors") % values
+        sentence = _(
+            "Mails have told of %(count)s different errors within %(minutes)s min. Those of other kinds are only "
+            "counted; the log has each of them."
+        )
+        mail_admins(subject, f"{sentence % values}\n{_further()}")
 
 
 def _further() -> str:
-    return f"If it goes on, the next mail comes in {_interval()}, with a count.\n"
+    sentence = _("If it goes on, the next mail comes in %(minutes)s min, with a count.")
+    return f"{sentence % {'minutes': _minutes()}}\n"
 
 
-def _interval() -> str:
-    return f"{settings.ERROR_MAIL_INTERVAL / 60:g} min"
+def _minutes() -> str:
+    return f"{settings.ERROR_MAIL_INTERVAL / 60:g}"

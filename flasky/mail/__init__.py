@@ -6,6 +6,7 @@ send_email("ann@example.com", "Welcome", "mail/welcome", user=user)
 
 from collections.abc import Iterable
 from datetime import datetime
+from email.utils import getaddresses
 from typing import TYPE_CHECKING, Any
 
 from django.apps import apps as installed  # `apps` is a module of this package
@@ -15,6 +16,8 @@ from django.core.mail import EmailMultiAlternatives
 from django.template import Context, Engine
 from django.template.backends.django import get_installed_libraries
 from django.utils import translation
+from django.utils.functional import Promise
+from django.utils.module_loading import import_string
 
 from flasky.mail.conf import conf
 from flasky.mail.images import EmailWithImages, noting_images
@@ -26,6 +29,7 @@ __all__ = [
     "OutboxFull",
     "cause_of",
     "ensure_room",
+    "language_for",
     "outcome_of",
     "render_email",
     "rendered_subject",
@@ -49,7 +53,7 @@ class OutboxFull(Exception):
 
 def send_email(
     to: str | Iterable[str],
-    subject: str,
+    subject: "str | Promise",
     template: str,
     cause: "Model | None" = None,
     priority: str = "normal",
@@ -62,12 +66,14 @@ def send_email(
 
     The subject gets the configured prefix. The outbox links the mail to its `cause`, the object that it is about, and
     back. `priority` is urgent, normal or bulk: the more urgent overtakes the others that wait. Nobody delivers it
-    before `send_at`, which has a time zone. It speaks `language`, else LANGUAGE_CODE, whatever the page speaks that
-    sends it. Where many such mails come within minutes, those with a `digest`, what a list says of this one, become one
-    mail of the templates `template`_digest. Sent through the outbox, the email's `outbox_message` is the stored row.
+    before `send_at`, which has a time zone. It speaks `language`, else what `language_for` says, whatever the page
+    speaks; so does a lazy subject. Where many such mails come within minutes, those with a `digest`, what a list says
+    of this one, become one mail of the templates `template`_digest. Sent through the outbox, the email's
+    `outbox_message` is the stored row.
     Raise TemplateDoesNotExist for a missing template, ValueError for what no mail can have.
     """
-    with translation.override(language or settings.LANGUAGE_CODE):
+    to = [to] if isinstance(to, str) else list(to)
+    with translation.override(language or language_for(to)):
         email = render_email(to, subject, template, **context)
         if digest is not None:
             _set_digest(email, digest)
@@ -79,7 +85,18 @@ def send_email(
     return email
 
 
-def render_email(to: str | Iterable[str], subject: str, template: str, **context: Any) -> EmailMultiAlternatives:
+def language_for(to: Iterable[str]) -> str:
+    """Return the language of a mail to these addresses: what MAIL_LANGUAGE_OF knows of them, else LANGUAGE_CODE."""
+    if not conf.MAIL_LANGUAGE_OF:
+        return settings.LANGUAGE_CODE
+    addresses = [address for _, address in getaddresses([str(each) for each in to]) if address]
+    chosen = import_string(conf.MAIL_LANGUAGE_OF)(addresses) if addresses else ""
+    return str(chosen or settings.LANGUAGE_CODE)
+
+
+def render_email(
+    to: str | Iterable[str], subject: "str | Promise", template: str, **context: Any
+) -> EmailMultiAlternatives:
     """Return the email that `send_email` would send."""
     engine = _engine()
     text, html = engine.get_template(f"{template}.txt"), engine.get_template(f"{template}.html")

@@ -9,6 +9,8 @@ from typing import Any, Generic, TypeVar, overload
 
 from django.conf import settings
 from django.core import checks
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from flasky.mail.compat import is_another_asked_for, relay_option
 
@@ -21,13 +23,13 @@ TRANSPORTS = {
     "locmem": "django.core.mail.backends.locmem.EmailBackend",
     "dummy": "django.core.mail.backends.dummy.EmailBackend",
 }
-TYPES: tuple[tuple[type, str, tuple[type, ...]], ...] = (  # of a default; what a value must be
-    (bool, "True or False", (bool,)),
-    (int, "a number", (int, float)),
-    (float, "a number", (int, float)),
-    (str, "text", (str, Path)),
-    (dict, "a dictionary", (dict,)),
-    (tuple, "a list", (list, tuple)),
+TYPES: tuple[tuple[type, Any, tuple[type, ...]], ...] = (  # of a default; what a value must be
+    (bool, gettext_lazy("%(name)s is %(value)s; it must be True or False."), (bool,)),
+    (int, gettext_lazy("%(name)s is %(value)s; it must be a number."), (int, float)),
+    (float, gettext_lazy("%(name)s is %(value)s; it must be a number."), (int, float)),
+    (str, gettext_lazy("%(name)s is %(value)s; it must be text."), (str, Path)),
+    (dict, gettext_lazy("%(name)s is %(value)s; it must be a dictionary."), (dict,)),
+    (tuple, gettext_lazy("%(name)s is %(value)s; it must be a list."), (list, tuple)),
 )
 DISPATCHERS = {name: f"flasky.mail.dispatchers.{name}" for name in ("threads", "inline", "celery", "none")}
 SWITCHES = ("True", "true", "1", "yes", "on", "")  # text, as from an environment, with which Django does what is meant
@@ -181,6 +183,7 @@ class Conf:
     MAIL_KEEP_BODIES = Setting(14)  # days until its body is removed; 0: it never is by itself
     MAIL_ERASE_WITH = Setting[tuple[str, ...]](())  # models, such as accounts.User; what is about one goes with it
     MAIL_SENSITIVE_KINDS = Setting[tuple[str, ...]](("error", "*password_reset*"))  # as fnmatch has them
+    MAIL_LANGUAGE_OF = Setting("")  # dotted path of a function: of addresses, it returns the language or ""
     MAIL_SAMPLES = Setting[dict[str, str]]({})  # kind of mail: the dotted path of its sample, see previews/kinds.py
 
     MAIL_SERVER = OfRelay("localhost", "host", "EMAIL_HOST")
@@ -210,13 +213,15 @@ class Conf:
     def check_type(self, name: str) -> Iterator[checks.Error]:
         """Find that the setting has a value of another type than its default."""
         value, default = getattr(self, name), vars(Conf)[name].default
-        kind, allowed = next((kind, allowed) for known, kind, allowed in TYPES if isinstance(default, known))
+        sentence, allowed = next(
+            (sentence, allowed) for known, sentence, allowed in TYPES if isinstance(default, known)
+        )
         if isinstance(value, allowed) and (isinstance(default, bool) or not isinstance(value, bool)):
             return
-        shown = "(not shown)" if name.endswith(("PASSWORD", "TOKEN", "URL")) else f"{value!r}"
+        shown = _("(not shown)") if name.endswith(("PASSWORD", "TOKEN", "URL")) else f"{value!r}"
         yield checks.Error(
-            f"{self.source(name)} is {shown}; it must be {kind}.",
-            hint=f"For example {default!r}, the default.",
+            sentence % {"name": self.source(name), "value": shown},
+            hint=_("For example %(value)r, the default.") % {"value": default},
             id="flasky.E032",
         )
 

@@ -11,5 +11,6 @@ def site_url() -> str:
         return str(settings.FLASKY_SITE_URL)
     hosts = [host for host in settings.ALLOWED_HOSTS if not host.startswith((".", "*"))]
     if hosts:
-        return f"http{'s' if settings.HTTPS else ''}://{hosts[0]}"
+        scheme = "https" if settings.HTTPS else "http"
+        return f"{scheme}://{hosts[0]}"
     return DEVELOPMENT if settings.DEBUG else ""

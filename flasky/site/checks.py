@@ -9,7 +9,11 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.core import checks
 from django.http.request import validate_host
+from django.utils.translation import gettext as _
 
+from flasky.env import Phrase
+from flasky.mail.status.in_their_words import in_their_words
+from flasky.mail.status.written import joined
 from flasky.mail.wire.compose import envelope_address
 
 LABEL = r"\w[\w-]{0,62}"
@@ -33,14 +37,19 @@ def check_site_settings(**options: Any) -> list[checks.CheckMessage]:
         *check_site_url(),
         *check_debug(),
         *check_addresses(),
+        *check_catalogues(),
     ]
 
 
 def check_readable() -> Iterator[checks.CheckMessage]:
-    for name, value, expected in settings.UNREADABLE_SETTINGS:
+    for name, *phrases in settings.UNREADABLE_SETTINGS:
+        value, expected = (each.translated() if isinstance(each, Phrase) else each for each in phrases)
+        sentence = _("%(name)s is %(value)s, which cannot be read: it must be %(expected)s.")
+        meant = getattr(phrases[1], "meant", "")
+        question = _("Did you mean %(name)s?") % {"name": meant} if meant else ""
         yield checks.Error(
-            f"{name} is {value}, which cannot be read: it must be {expected}{'' if expected.endswith('?') else '.'}",
-            hint=f"Correct {name} in the environment or in .env, or remove it to get the default.",
+            joined(sentence % {"name": name, "value": value, "expected": expected}, question),
+            hint=_("Correct %(name)s in the environment or in .env, or remove it to get the default.") % {"name": name},
             id="flasky.E001",
         )
 
@@ -53,9 +62,12 @@ def check_secret_key() -> Iterator[checks.CheckMessage]:
     ]:
         if not settings.DEBUG and any(map(is_weak, keys)):
             yield checks.Error(
-                f"{name} can be guessed: it has fewer than {SHORTEST_KEY} characters, or always the same, or is the "
-                "text that stood in an example.",
-                hint='A good one comes from: python -c "import secrets; print(secrets.token_urlsafe(50))"',
+                _(
+                    "%(name)s can be guessed: it has fewer than %(count)s characters, or always the same, or is the "
+                    "text that stood in an example."
+                )
+                % {"name": name, "count": SHORTEST_KEY},
+                hint=_('A good one comes from: python -c "import secrets; print(secrets.token_urlsafe(50))"'),
                 id="flasky.E050",
             )
 
@@ -72,8 +84,9 @@ def check_debug() -> Iterator[checks.CheckMessage]:
     for host in settings.ALLOWED_HOSTS if settings.DEBUG else ():
         if not is_local(host):
             yield checks.Error(
-                f"DEBUG is on while ALLOWED_HOSTS has {host!r}: whoever reaches it could read every mail and setting.",
-                hint="Turn DEBUG off, or name nothing but localhost and 127.0.0.1, which are allowed anyway.",
+                _("DEBUG is on while ALLOWED_HOSTS has %(host)r: whoever reaches it could read every mail and setting.")
+                % {"host": host},
+                hint=_("Turn DEBUG off, or name nothing but localhost and 127.0.0.1, which are allowed anyway."),
                 id="flasky.E051",
             )
 
@@ -91,21 +104,21 @@ def check_site() -> Iterator[checks.CheckMessage]:
     for host in settings.ALLOWED_HOSTS:
         if not SITE.fullmatch(host):
             yield checks.Error(
-                f"ALLOWED_HOSTS has {host!r}, which is no host name.",
-                hint="Write www.example.com, without https:// and without a port; several with commas.",
+                _("ALLOWED_HOSTS has %(host)r, which is no host name.") % {"host": host},
+                hint=_("Write www.example.com, without https:// and without a port; several with commas."),
                 id="flasky.E014",
             )
     for origin in settings.CSRF_TRUSTED_ORIGINS:
         if not ORIGIN.fullmatch(origin):
             yield checks.Error(
-                f"CSRF_TRUSTED_ORIGINS has {origin!r}, which is no origin.",
-                hint="Write https://www.example.com, with the scheme and without a path; several with commas.",
+                _("CSRF_TRUSTED_ORIGINS has %(origin)r, which is no origin.") % {"origin": origin},
+                hint=_("Write https://www.example.com, with the scheme and without a path; several with commas."),
                 id="flasky.E015",
             )
     if not settings.DEBUG and not settings.ALLOWED_HOSTS:
         yield checks.Warning(
-            "ALLOWED_HOSTS is empty while DEBUG is off: every page answers 400.",
-            hint="Name the site, for example ALLOWED_HOSTS=www.example.com",
+            _("ALLOWED_HOSTS is empty while DEBUG is off: every page answers 400."),
+            hint=_("Name the site, for example ALLOWED_HOSTS=www.example.com"),
             id="flasky.W004",
         )
 
@@ -117,14 +130,20 @@ def check_site_url() -> Iterator[checks.CheckMessage]:
     allowed = settings.ALLOWED_HOSTS or ([".localhost", "127.0.0.1", "[::1]"] if settings.DEBUG else [host])
     if url and not validate_host(f"[{host}]" if ":" in host else host, allowed):
         yield checks.Warning(
-            f"FLASKY_SITE_URL is {url}, and ALLOWED_HOSTS has no {host}: the links in the mails are answered with 400.",
-            hint=f"Add {host} to ALLOWED_HOSTS, or correct FLASKY_SITE_URL.",
+            _(
+                "FLASKY_SITE_URL is %(url)s, and ALLOWED_HOSTS has no %(host)s: the links in the mails are answered "
+                "with 400."
+            )
+            % {"url": url, "host": host},
+            hint=_("Add %(host)s to ALLOWED_HOSTS, or correct FLASKY_SITE_URL.") % {"host": host},
             id="flasky.W054",
         )
     if url.startswith("http://") and settings.HTTPS:
         yield checks.Warning(
-            f"FLASKY_SITE_URL is {url} while HTTPS is on: the links in the mails begin without encryption.",
-            hint=f"Write FLASKY_SITE_URL=https://{url.removeprefix('http://')}, or set HTTPS to False.",
+            _("FLASKY_SITE_URL is %(url)s while HTTPS is on: the links in the mails begin without encryption.")
+            % {"url": url},
+            hint=_("Write FLASKY_SITE_URL=https://%(host)s, or set HTTPS to False.")
+            % {"host": url.removeprefix("http://")},
             id="flasky.W055",
         )
 
@@ -135,14 +154,26 @@ def check_addresses() -> Iterator[checks.CheckMessage]:
         try:
             envelope_address(address)
         except ValueError as error:
+            sentence = _("%(name)s has %(address)r, to which no mail can be sent or answered.")
             yield checks.Error(
-                f"{name} has {address!r}, to which no mail can be sent or answered. {error}",
-                hint="Write ann@example.com or Ann <ann@example.com>; FLASKY_ADMIN may have several, with commas.",
+                joined(sentence % {"name": name, "address": address}, in_their_words(str(error))),
+                hint=_("Write ann@example.com or Ann <ann@example.com>; FLASKY_ADMIN may have several, with commas."),
                 id="flasky.E007",
             )
     if any(character in settings.FLASKY_MAIL_SUBJECT_PREFIX for character in "\r\n"):
         yield checks.Error(
-            "FLASKY_MAIL_SUBJECT_PREFIX has a line break, which no mail's subject can have.",
-            hint="Write it on one line, for example FLASKY_MAIL_SUBJECT_PREFIX=[Flasky]",
+            _("FLASKY_MAIL_SUBJECT_PREFIX has a line break, which no mail's subject can have."),
+            hint=_("Write it on one line, for example FLASKY_MAIL_SUBJECT_PREFIX=[Flasky]"),
             id="flasky.E008",
         )
+
+
+def check_catalogues() -> Iterator[checks.CheckMessage]:
+    """Find a language that nobody is offered, because its catalogue is not compiled."""
+    for catalogue in settings.LOCALE_PATHS[0].glob("*/LC_MESSAGES/django.po"):
+        if not catalogue.with_suffix(".mo").is_file():
+            yield checks.Warning(
+                _("%(file)s is not compiled: nobody is offered its language.") % {"file": catalogue},
+                hint=_("Run python -m django compilemessages in the folder of manage.py."),
+                id="flasky.W057",
+            )

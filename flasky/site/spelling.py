@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 
 from django.core import checks
+from django.utils.translation import gettext as _
 
 from flasky.env import ENV_FILE, ENVIRONMENT, NAMES_IN_ENV_FILE, NAMES_READ, nearest_name
 
@@ -50,7 +51,7 @@ def check_names_of_variables(**options: object) -> list[checks.CheckMessage]:
     in_file = dict.fromkeys(NAMES_IN_ENV_FILE)
     return [
         *check_spelling(in_file, ENV_FILE, meant_in_file),
-        *check_spelling(ENVIRONMENT.keys() - in_file.keys(), "the environment", meant_in_environment),
+        *check_spelling(ENVIRONMENT.keys() - in_file.keys(), _("the environment"), meant_in_environment),
         *check_twice(NAMES_IN_ENV_FILE),
     ]
 
@@ -61,12 +62,12 @@ def check_spelling(
     for name in sorted(names):
         meant = None if name in NAMES_READ else meant_by(name)
         if meant is not None:
-            question = f"Did you mean {meant}? Correct the name" if meant else "docs/settings.md has all there are"
-            yield checks.Warning(
-                f"{name} is set in {where}, and there is no such setting: it counts for nothing.",
-                hint=f"{question}, or remove {name}.",
-                id="flasky.W052",
-            )
+            sentence = _("%(name)s is set in %(place)s, and there is no such setting: it counts for nothing.")
+            hint = _("Did you mean %(meant)s? Correct the name, or remove %(name)s.")
+            if not meant:
+                hint = _("docs/settings.md has all there are, or remove %(name)s.")
+            values = {"name": name, "place": where, "meant": meant}
+            yield checks.Warning(sentence % values, hint=hint % values, id="flasky.W052")
 
 
 def meant_in_file(name: str) -> str | None:
@@ -85,7 +86,7 @@ def check_twice(in_file: list[str]) -> Iterator[checks.CheckMessage]:
     for name in dict.fromkeys(in_file):
         if in_file.count(name) > 1:
             yield checks.Warning(
-                f"{name} is in {ENV_FILE} more than once: its last value counts.",
-                hint="Remove the other lines.",
+                _("%(name)s is in %(file)s more than once: its last value counts.") % {"name": name, "file": ENV_FILE},
+                hint=_("Remove the other lines."),
                 id="flasky.W053",
             )

@@ -93,10 +93,10 @@ def statements_of_a_new(name):
     return len(asked)
 
 
-def test_telling_adds_two_statements_to_the_visitors_transaction(settings, no_budget):
+def test_telling_adds_three_statements_to_the_visitors_transaction(settings, no_budget):
     told = statements_of_a_new("Ann")
     settings.FLASKY_ADMIN = []
-    assert told - statements_of_a_new("Bob") == 2  # how many today, and the mail itself
+    assert told - statements_of_a_new("Bob") == 3  # in which language, how many today, and the mail itself
 
 
 @pytest.mark.parametrize(

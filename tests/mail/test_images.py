@@ -114,6 +114,7 @@ def test_beside_a_file_that_is_attached_the_image_stays_with_the_html(static, wr
     )
 
 
+@pytest.mark.django_db
 def test_other_back_ends_get_the_same(pictured, settings):
     all_mail_goes_to(settings, "django.core.mail.backends.locmem.EmailBackend")
     pictured()

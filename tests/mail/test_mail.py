@@ -18,6 +18,8 @@ from flasky.mail.previews.kinds import kinds
 from flasky.mail.previews.lint import problems
 from tests.conftest import all_mail_goes_to
 
+pytestmark = pytest.mark.django_db  # a mail is in the language of the user who has its address
+
 
 @pytest.fixture
 def templates(tmp_path, settings):

@@ -14,6 +14,7 @@ from django.db import (
     ProgrammingError,
 )
 from django.db import Error as DatabaseFailure
+from django.utils.translation import gettext_noop as _
 
 # PostgreSQL's classes of what is wrong with a statement or its values, whatever the state of the server.
 OURS = ("0A", "21", "22", "23", "38", "39", "42", "44", "54", "P0")
@@ -34,6 +35,15 @@ OUR_WORDS = ("syntax error", "incomplete input", "too many ", "too big")
 THEIR_WORDS = ("closed database", "connection already closed")
 READ_ONLY_WORDS, FULL_WORDS = ("readonly database",), ("disk is full", "no space left on device")
 FAILING_DISK_WORDS = ("disk i/o error",)
+
+# What is said of it: English in the log, in the reader's language elsewhere (status/in_their_words.py).
+IS_READ_ONLY = _(
+    "it is read-only. Look whether DATABASE_URL leads to a standby, as after a fail-over, and whether somebody has "
+    "made it or its file read-only."
+)
+IS_FULL = _("its disk is full. Make room where the database keeps its files.")
+IS_FAILING = _("its disk fails or is full. Make room where the database keeps its files, and look at the system's log.")
+ANSWERED = _("it answered %(answer)s. Look at this process's log, and at the database's.")
 
 
 def is_outage(error: BaseException) -> bool:
@@ -64,24 +74,20 @@ def is_shortage(error: BaseException) -> bool:
 
 def what_is_wrong(error: BaseException) -> str:
     """Return what is wrong with a database that takes no write, and what to look at; it names no host."""
-    state, number, _ = _codes(error)
+    state, number, _words = _codes(error)
     code = f" {state or number}" if state or number else ""
-    answer = f"it answered {type(error).__name__}{code}. Look at this process's log, and at the database's."
-    return known_fault(error) or answer
+    return known_fault(error) or ANSWERED % {"answer": f"{type(error).__name__}{code}"}
 
 
 def known_fault(error: BaseException) -> str:
     """Return the same if the code says it by itself; nothing if it does not."""
     state, number, words = _codes(error)
     if state in READ_ONLY or number in READ_ONLY_NUMBERS or _has(words, READ_ONLY_WORDS):
-        return (
-            "it is read-only. Look whether DATABASE_URL leads to a standby, as after a fail-over, and whether somebody "
-            "has made it or its file read-only."
-        )
+        return IS_READ_ONLY
     if state in FULL or number in FULL_NUMBERS or _has(words, FULL_WORDS):
-        return "its disk is full. Make room where the database keeps its files."
+        return IS_FULL
     if state in FAILING_DISK or _has(words, FAILING_DISK_WORDS):
-        return "its disk fails or is full. Make room where the database keeps its files, and look at the system's log."
+        return IS_FAILING
     return ""
 
 

@@ -17,6 +17,7 @@ from flasky.mail.models.provider_status import MAX_PROVIDER, MAX_PROVIDER_ID, MA
 from flasky.mail.runtime import clock
 from flasky.mail.signals import outcome_written
 from flasky.mail.transports.replies import Reply, Verdict
+from flasky.mail.transports.sentences import TO_NOBODY
 
 STATUS = ("message_id", "address", "provider", "provider_id", "status", "at")  # the columns of a provider's status
 LOST = "lost"  # the state of a message that somebody else had taken over before its reply came
@@ -108,7 +109,7 @@ def outcome_of(replies: dict[str, Reply]) -> Attempt.Outcome:
 def summary_of(replies: dict[str, Reply]) -> str:
     """Return the reply, once if it was the same for all, otherwise one line for each recipient."""
     if not replies:
-        return "It was handed over to nobody: none of its recipients is left."
+        return TO_NOBODY
     texts = {reply.text for reply in replies.values()}
     if len(texts) == 1:
         return texts.pop()

@@ -13,6 +13,7 @@ from typing import Any
 from celery import Celery, shared_task, signals
 from celery.app import default_app
 from django.core import checks
+from django.utils.translation import gettext_noop as _
 
 from flasky.mail.conf import conf
 from flasky.mail.dispatchers import threads
@@ -216,8 +217,8 @@ def check() -> Iterator[checks.CheckMessage]:
     scheme, separator, rest = conf.CELERY_BROKER_URL.partition("://")
     if scheme not in BROKERS or not separator or not rest.strip("/"):
         yield checks.Error(
-            "CELERY_BROKER_URL is no URL of a broker. (It is not shown: it may hold a password.)",
-            hint="Write redis://127.0.0.1:6379/0 or amqp://user:password@127.0.0.1:5672//",
+            _("CELERY_BROKER_URL is no URL of a broker. (It is not shown: it may hold a password.)"),
+            hint=_("Write redis://127.0.0.1:6379/0 or amqp://user:password@127.0.0.1:5672//"),
             id="flasky.E016",
         )
 

@@ -8,16 +8,16 @@ from django.utils.translation import gettext as _
 
 from flasky.mail import cause_of
 from flasky.mail.privacy.trail import Person
+from flasky.mail.status.in_their_words import in_their_words
 from flasky.mail.wire.compose import envelope_address
 
 
 def add_person(parser: CommandParser) -> None:
-    parser.add_argument("address", nargs="*", metavar="ADDRESS", help="a mail address of the person")
-    parser.add_argument(
-        "--about", action="append", default=[], metavar="OBJECT", help="who they are here, such as accounts.user:17"
-    )
-    parser.add_argument("--actor", action="append", default=[], metavar="NAME", help="a name under which they log in")
-    parser.add_argument("--user", metavar="NAME", help="a user: all three of the above")
+    who, name = _("who they are here, such as accounts.user:17"), _("a name under which they log in")
+    parser.add_argument("address", nargs="*", metavar="ADDRESS", help=_("a mail address of the person"))
+    parser.add_argument("--about", action="append", default=[], metavar="OBJECT", help=who)
+    parser.add_argument("--actor", action="append", default=[], metavar="NAME", help=name)
+    parser.add_argument("--user", metavar="NAME", help=_("a user: all three of the above"))
 
 
 def person_of(options: dict[str, Any]) -> Person:
@@ -52,4 +52,4 @@ def _address(typed: str) -> str:
     try:
         return envelope_address(typed).lower()
     except ValueError as error:
-        raise CommandError(str(error)) from None
+        raise CommandError(in_their_words(str(error))) from None

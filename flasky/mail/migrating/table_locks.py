@@ -8,6 +8,7 @@ from django.db import migrations, models
 from django.db.migrations.operations.base import Operation
 from django.db.migrations.operations.models import ModelOptionOperation
 from django.db.models.functions import Now
+from django.utils.formats import number_format
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy, ngettext
 
@@ -160,7 +161,8 @@ def _describe(operation: Any) -> str:
 def _of_table(table: str, rows: int | None) -> str:
     if rows is None:
         return ""
-    about = ngettext("about %(count)s row", "about %(count)s rows", rows) % {"count": f"{rows:,}"}
+    number = number_format(rows, use_l10n=True, force_grouping=True)
+    about = ngettext("about %(count)s row", "about %(count)s rows", rows) % {"count": number}
     return f" ({table}, {about})"
 
 

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from django.db import connections, models, transaction
 from django.db.models.functions import Now
+from django.utils.translation import gettext_noop as _
 
 from flasky.mail.models.history import Attempt
 from flasky.mail.models.hourly import HourlyCount
@@ -19,6 +20,10 @@ from flasky.mail.runtime import clock
 
 LOST_CLAIMS_UNTIL_HELD = 3
 UNKNOWN_ENDS_UNTIL_HELD = 5  # so many copies may have arrived
+# What is stored when they have: English, as in the log; a page says it in its reader's language.
+NOTHING_HEARD = _("Nothing was heard of %(holder)s after it had claimed the message; it may have been handed over.")
+LOST_AGAIN = _("This happened %(count)s times: held until a person decides.")
+IN_DOUBT_AGAIN = _("%(count)s attempts ended in doubt: held until a person decides.")
 CLAIM_SIZE = 1_000_000  # bytes of content in one claim, so that large mails are not all in memory at once
 IN_TURN = ("next_attempt_at", "pk")
 FOR_DELIVERY = (  # what whoever delivers reads of a claimed message: no more, for each message is claimed
@@ -140,15 +145,14 @@ class Claimed:
 
         It may have been on the wire. A message that takes its holder down again and again is held.
         """
-        # What is stored stays English, as it is in the log: a record of what was known then, not a sentence of a page.
         lost_claims, holder = self.lost_claims + 1, self.claimed_by or "an unknown process"
         unknown_ends = self.unknown_ends + 1
-        reply = f"Nothing was heard of {holder} after it had claimed the message; it may have been handed over."
+        reply = NOTHING_HEARD % {"holder": holder}
         state = State.QUEUED
         if lost_claims >= LOST_CLAIMS_UNTIL_HELD:
-            state, reply = State.HELD, f"{reply} This happened {lost_claims} times: held until a person decides."
+            state, reply = State.HELD, f"{reply} {LOST_AGAIN % {'count': lost_claims}}"
         elif unknown_ends >= UNKNOWN_ENDS_UNTIL_HELD:
-            state, reply = State.HELD, f"{reply} {unknown_ends} attempts ended in doubt: held until a person decides."
+            state, reply = State.HELD, f"{reply} {IN_DOUBT_AGAIN % {'count': unknown_ends}}"
         self.possible_duplicate = True
         with transaction.atomic(using=self._state.db):
             changes = {"state": state, "last_reply": reply, "lost_claims": lost_claims, "unknown_ends": unknown_ends}

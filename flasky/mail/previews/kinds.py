@@ -23,6 +23,7 @@ from django.core.mail import EmailMultiAlternatives
 from django.template import Engine
 from django.utils import translation
 from django.utils.module_loading import import_string
+from django.utils.translation import gettext_lazy
 
 from flasky.mail import DIGEST, render_email, rendered_subject
 from flasky.mail.conf import conf
@@ -39,6 +40,15 @@ TEXTS = {
     "markup": "<script>alert(1)</script><b>&amp;</b> & {{ user.password }} {% now 'Y' %}",
     "quotes": "\"double\" 'single' `back` „low“ «angle» \\",
     "missing": "",
+}
+NAMES = {  # of these, as a page shows them
+    USUAL: gettext_lazy("usual"),
+    "very-long": gettext_lazy("very-long"),
+    "right-to-left": gettext_lazy("right-to-left"),
+    "emoji": gettext_lazy("emoji"),
+    "markup": gettext_lazy("markup"),
+    "quotes": gettext_lazy("quotes"),
+    "missing": gettext_lazy("missing"),
 }
 
 

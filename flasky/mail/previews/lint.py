@@ -23,7 +23,7 @@ from django.utils.text import Truncator
 from django.utils.translation import gettext as _
 
 from flasky.mail.images import noting_images
-from flasky.mail.previews.kinds import TEXTS, languages, sample_context, templates
+from flasky.mail.previews.kinds import NAMES, TEXTS, languages, sample_context, templates
 
 LARGEST = 102_000  # bytes of HTML; Gmail cuts off what is longer
 LONGEST_QUOTE = 200  # characters of a URL or of an error
@@ -65,7 +65,7 @@ def lint_template(kind: str, name: str) -> list[str]:
         except Exception as error:  # whatever a template or a sample raises
             reason = brief(f"{type(error).__name__}: {error}")
             sentence = _("%(template)s cannot be rendered with the sample %(sample)s in %(language)s: %(reason)s")
-            values = {"template": name, "sample": sample, "language": language, "reason": reason}
+            values = {"template": name, "sample": NAMES[sample], "language": language, "reason": reason}
             found[sentence % values] = None
             break
         if name.endswith(".html"):

@@ -5,17 +5,19 @@ from datetime import datetime
 from typing import IO, Any
 from zipfile import ZIP_DEFLATED, ZipFile
 
+from django.utils.translation import gettext_lazy
+
 from flasky.mail.models import Action, OutboxMessage
 from flasky.mail.privacy.trail import Person, Trail
 from flasky.mail.runtime import clock
 
 LIST = "told of in a list with others"
-ABOUT_THIS_FILE = """\
-What a site keeps of your mail, as of {now}.
-
-mail.json    each mail to you, about you or with your address in it, and what became of it for you
-messages/    the mails themselves, as far as they are still kept: NUMBER.eml, which every mail program opens
-"""
+ABOUT_THIS_FILE = gettext_lazy(
+    "What a site keeps of your mail, as of %(now)s.\n"
+    "\n"
+    "mail.json    each mail to you, about you or with your address in it, and what became of it for you\n"
+    "messages/    the mails themselves, as far as they are still kept: NUMBER.eml, which every mail program opens\n"
+)
 
 
 def export(person: Person, file: IO[bytes]) -> tuple[int, int]:
@@ -32,7 +34,7 @@ def export(person: Person, file: IO[bytes]) -> tuple[int, int]:
     }
     listed, whole = [], 0
     with ZipFile(file, "w", ZIP_DEFLATED) as archive:
-        archive.writestr("README.txt", ABOUT_THIS_FILE.format(now=_moment(now)))
+        archive.writestr("README.txt", str(ABOUT_THIS_FILE % {"now": _moment(now)}))
         for key in sorted(set().union(*kinds.values())):
             message = OutboxMessage.objects.filter(pk=key).first()
             if message is None:  # pruned meanwhile

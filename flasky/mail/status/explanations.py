@@ -6,7 +6,7 @@ from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.text import Truncator
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext, pgettext
+from django.utils.translation import gettext_lazy, ngettext, pgettext
 
 from flasky.mail.conf import conf
 from flasky.mail.dispatchers import delivers_inline
@@ -27,19 +27,28 @@ from flasky.mail.status.in_their_words import in_their_words
 from flasky.mail.status.written import joined, moment, number
 
 REPLY_LENGTH = 300  # characters; the history has the whole of it
+RESTART = gettext_lazy("Restart it, and look at its log.")  # what to do with a process that gets nowhere
 
 
 def stuck(processes: Iterable[Process]) -> list[str]:
-    """Return for each that lives and has work, but gets nowhere, since when, and what to do."""
+    """Return for each that lives and has work, but gets nowhere, since when; RESTART says what to do."""
     sentence = _(
-        "%(process)s gives signs of life and has mail to deliver, but its threads have got nowhere since %(moment)s. "
-        "Restart it, and look at its log."
+        "%(process)s gives signs of life and has mail to deliver, but its threads have got nowhere since %(moment)s."
     )
     return [
         sentence % {"process": process.name, "moment": moment(process.stuck_since)}
         for process in processes
         if process.stuck_since
     ]
+
+
+def has_waited(outage: RelayOutage) -> str:
+    sentence = _("Mail has waited since %(moment)s: %(reason)s Next probe at %(probe)s.")
+    return sentence % {
+        "moment": moment(outage.since),
+        "reason": in_their_words(outage.reason),
+        "probe": moment(outage.next_probe_at),
+    }
 
 
 def why(message: OutboxMessage) -> str:

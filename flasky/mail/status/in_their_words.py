@@ -1,6 +1,6 @@
-"""Say what was stored about a relay in the reader's language: `in_their_words(outage.reason)`.
+"""Say what was stored about a relay, or raised about an address, in the reader's language: `in_their_words(reason)`.
 
-What is stored is English, whoever stored it; the sentences are known, so each is found again with what it was filled
+Both are English, whoever stored or raised them; the sentences are known, so each is found again with what it was filled
 with. What no sentence of ours is, such as a relay's own reply, stays as it was said.
 """
 
@@ -9,9 +9,12 @@ from functools import lru_cache
 
 from django.utils import translation
 
+from flasky.mail.db import outages
+from flasky.mail.models import claims
 from flasky.mail.status.written import joined
-from flasky.mail.transports import sentences
+from flasky.mail.transports import sentences, sentences_of_providers
 from flasky.mail.transports.reply_table import Advice
+from flasky.mail.wire import sentences as of_addresses
 
 VALUE = re.compile(r"%\\?\((\w+)\\?\)s")
 ENDS = re.compile(r"(?<=[.:]) ")  # of a sentence, perhaps
@@ -29,7 +32,7 @@ def in_their_words(text: str) -> str:
 def _line(line: str, language: str) -> str:
     found = OF_ONE.match(line)
     of_whom, said = (found[1] or "", found[2]) if found else ("", line)
-    return of_whom + (_translated(said) or said)
+    return of_whom + (_translated(said) or _after_others(said) or said)
 
 
 def _translated(said: str) -> str:
@@ -41,21 +44,42 @@ def _translated(said: str) -> str:
     return _sentence(said)
 
 
+def _after_others(said: str) -> str:
+    """Return the translation of our sentences behind those of somebody else, such as a library's."""
+    for end in [found.start() for found in ENDS.finditer(said)]:
+        if rest := _translated(said[end + 1 :]):
+            return joined(said[:end], rest)
+    return ""
+
+
 def _sentence(said: str) -> str:
     for sentence, pattern in _patterns():
         if found := pattern.fullmatch(said):
-            return translation.gettext(sentence) % found.groupdict()
+            values = {name: _value(value) for name, value in found.groupdict().items()}
+            return translation.gettext(sentence) % values
     return ""
+
+
+def _value(value: str) -> str:
+    """Return what a sentence was filled with; where a provider is was made of a sentence itself."""
+    found = _pattern(sentences_of_providers.AT).fullmatch(value)
+    return translation.gettext(sentences_of_providers.AT) % found.groupdict() if found else value
 
 
 @lru_cache(1)
 def _patterns() -> list[tuple[str, re.Pattern[str]]]:
     """Return our sentences, those first that say the most themselves."""
-    ours = [value for value in vars(sentences).values() if isinstance(value, str) and "." in value]
+    modules = (sentences, sentences_of_providers, of_addresses, outages, claims)
+    ours = [value for each in modules for value in vars(each).values() if isinstance(value, str) and " " in value]
     for by_place in (sentences.HUNG_UP_AT, sentences.SILENT_AT, sentences.ANSWERED_AT):
         ours += by_place.values()
-    ours = [sentence for sentence in [*ours, *(advice.value for advice in Advice)] if sentence != sentences.__doc__]
-    return [(sentence, _pattern(sentence)) for sentence in sorted(ours, key=len, reverse=True)]
+    none = [sentences_of_providers.AT, *(module.__doc__ for module in modules)]
+    ours = [sentence for sentence in [*ours, *(advice.value for advice in Advice)] if sentence not in none]
+    return [(sentence, _pattern(sentence)) for sentence in sorted(ours, key=_says, reverse=True)]
+
+
+def _says(sentence: str) -> int:
+    return len(VALUE.sub("", sentence))
 
 
 def _pattern(sentence: str) -> re.Pattern[str]:

@@ -11,7 +11,7 @@ from flasky.mail.models import Attempt, HourlyCount, OutboxMessage, Process, Rel
 from flasky.mail.runtime import clock
 from flasky.mail.status.alerts import delivery_notice, fewer_connections, over_budget
 from flasky.mail.status.clocks import ADVICE, wrong_clocks
-from flasky.mail.status.explanations import stuck
+from flasky.mail.status.explanations import RESTART, stuck
 from flasky.mail.status.written import age, joined
 
 NEWEST = 1000  # attempts that one look reads
@@ -96,7 +96,7 @@ def overview() -> Overview:
         missing=missing,
         is_inline=is_inline,
         notice=delivery_notice(relay_is_away=is_away, somebody_delivers=is_inline or bool(alive)),
-        stuck=[] if is_away else stuck(alive),
+        stuck=[] if is_away else [joined(sentence, RESTART) for sentence in stuck(alive)],
         wrong_clocks=[joined(sentence, ADVICE) for sentence in wrong_clocks(alive)],
     )
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import date, datetime
+from unicodedata import combining, east_asian_width
 
 from django.utils import timezone
 from django.utils.formats import date_format, number_format
@@ -15,6 +16,7 @@ DISTANCES = (  # minutes in the unit, how long ago, how long until then
     (60, gettext_lazy("%(count)s h ago"), gettext_lazy("in %(count)s h")),
     (1, gettext_lazy("%(count)s min ago"), gettext_lazy("in %(count)s min")),
 )
+WITH_THEIR_SPACE = ("。", "！", "？")  # half of whose width is the space behind them
 LONGEST_DISTANCE = 30 * 24 * 60  # min
 
 
@@ -70,6 +72,22 @@ def distance(value: datetime, now: datetime) -> str:
     return _("just now") if value <= now else _("in a moment")
 
 
+def in_columns(text: str, columns: int) -> str:
+    """Return the text as wide as so many columns of a terminal, on which a Chinese character has two."""
+    return text + " " * max(columns - width(text), 0)
+
+
+def cut(text: str, columns: int) -> str:
+    """Return as much of the text as so many columns have room for."""
+    while width(text) > columns:
+        text = text[:-1]
+    return text
+
+
+def width(text: str) -> int:
+    return sum(2 if east_asian_width(each) in "WF" else 0 if combining(each) else 1 for each in text)
+
+
 def listed(parts: Iterable[str]) -> str:
     return separator().join(map(str, parts))
 
@@ -80,4 +98,8 @@ def separator() -> str:
 
 def joined(*sentences: str | Promise) -> str:
     """Return those of the sentences that say something, one after the other."""
-    return " ".join(str(sentence) for sentence in sentences if sentence)
+    text = ""
+    for sentence in map(str, sentences):
+        space = " " if text and sentence and not text.endswith(WITH_THEIR_SPACE) else ""
+        text = f"{text}{space}{sentence}"
+    return text

@@ -3,6 +3,8 @@
 import re
 
 from django.core.mail import EmailMessage
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext, pgettext
 
 from flasky.mail.conf import conf
 from flasky.mail.models import OutboxMessage
@@ -32,11 +34,6 @@ ADDRESSED = re.compile(rb"^(?:To|Cc|Bcc):[^\r\n]*\r\n(?:[ \t][^\r\n]*\r\n)*", re
 END_OF_HEADER = b"\r\n\r\n"
 IDENTITY = re.compile(rb"^(?:Message-ID|Date):[^\r\n]*\r\n(?:[ \t][^\r\n]*\r\n)*", re.IGNORECASE | re.MULTILINE)
 
-FORWARDED = """\
-The attached mail is the outbox's message {number}, stored at {time}.
-
-It went, or was to go, to: {recipients}
-"""
 RECIPIENTS_NAMED = 5
 
 
@@ -75,19 +72,31 @@ def with_identity(content: bytes, message_id: str, date: str) -> bytes:
 
 
 def forwarding(original: OutboxMessage, address: str) -> EmailMessage:
-    """Return an email to the address that has the original, whole, as an attachment."""
+    """Return an email to the address that has the original, whole, as an attachment; in the current language."""
     prefix = conf.FLASKY_MAIL_SUBJECT_PREFIX
-    named = ", ".join(original.recipients[:RECIPIENTS_NAMED])
+    named = pgettext("between the parts of a list", ", ").join(original.recipients[:RECIPIENTS_NAMED])
     more = len(original.recipients) - RECIPIENTS_NAMED
+    text = ngettext(
+        "The attached mail is the outbox's message %(number)s, stored at %(time)s.\n"
+        "\n"
+        "It went, or was to go, to: %(recipients)s and %(count)s more",
+        "The attached mail is the outbox's message %(number)s, stored at %(time)s.\n"
+        "\n"
+        "It went, or was to go, to: %(recipients)s and %(count)s more",
+        more,
+    )
+    if more <= 0:
+        text = _(
+            "The attached mail is the outbox's message %(number)s, stored at %(time)s.\n"
+            "\n"
+            "It went, or was to go, to: %(recipients)s"
+        )
+    values = {"number": original.pk, "time": f"{original.created_at:%Y-%m-%d %H:%M:%S %Z}", "recipients": named}
     # Some know more ends of lines than others.
     subject = " ".join(original.subject.removeprefix(prefix).splitlines()).lstrip()
     email = EmailMessage(
         subject=f"{prefix} Fwd: {subject}".lstrip(),
-        body=FORWARDED.format(
-            number=original.pk,
-            time=f"{original.created_at:%Y-%m-%d %H:%M:%S %Z}",
-            recipients=f"{named} and {more} more" if more > 0 else named,
-        ),
+        body=f"{text % {**values, 'count': more}}\n",
         from_email=conf.FLASKY_MAIL_SENDER,
         to=[address],
     )

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from django.core.mail.backends.smtp import EmailBackend as SmtpEmailBackend
-from django.utils.translation import gettext_noop as _
 
 from flasky.mail.conf import conf
 from flasky.mail.limits import connections
@@ -17,6 +16,7 @@ from flasky.mail.transports.backends import new_backend
 from flasky.mail.transports.base import KEEP_SLOT, Server, Transport
 from flasky.mail.transports.errors import TransportUnavailable
 from flasky.mail.transports.own_smtp import OwnSmtpTransport, sends_as_django_does
+from flasky.mail.transports.sentences import NO_TRANSPORT
 from flasky.mail.transports.smtp import SmtpTransport
 
 __all__ = [
@@ -94,7 +94,7 @@ def _new_transport() -> Transport:
     try:
         return new_transport()
     except Exception as error:
-        sentence = _("%(setting)s leads to no transport (%(kind)s: %(error)s). `manage.py check` says more.")
+        sentence = NO_TRANSPORT
         values = {"setting": conf.source("MAIL_TRANSPORT"), "kind": type(error).__name__, "error": error}
         raise TransportUnavailable(sentence % values) from error
 

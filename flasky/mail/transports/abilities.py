@@ -4,9 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from django.utils.translation import gettext_noop as _
-
 from flasky.mail.transports.replies import Reply, Verdict
+from flasky.mail.transports.sentences import NO_WIDE_ADDRESS, NO_WIDE_SENDER, NOT_TO_BE_ALTERED, TOO_LARGE
 from flasky.mail.wire.headers import with_wide_addresses
 from flasky.mail.wire.seven_bits import NotToBeAltered, has_long_line, in_seven_bits
 
@@ -48,29 +47,18 @@ def fit(message: Any, features: Mapping[str, str], server: str) -> Fitted:
 def wide_ones_refused(message: Any, server: str) -> dict[str, Reply]:
     """Return the refusal of each recipient with an address outside ASCII; of all if the sender's is."""
     if not message.envelope_sender.isascii():
-        text = _("%(server)s takes no sender outside ASCII, as it does not offer SMTPUTF8: choose another sender.")
-        return dict.fromkeys(message.remaining_recipients, Reply(Verdict.REFUSED, text % {"server": server}))
+        reply = Reply(Verdict.REFUSED, NO_WIDE_SENDER % {"server": server})
+        return dict.fromkeys(message.remaining_recipients, reply)
     wide = [address for address in message.remaining_recipients if not address.isascii()]
-    if not wide:
-        return {}
-    text = _("%(server)s takes no address outside ASCII, as it does not offer SMTPUTF8. Ask for another address.")
-    return dict.fromkeys(wide, Reply(Verdict.REFUSED, text % {"server": server}))
+    return dict.fromkeys(wide, Reply(Verdict.REFUSED, NO_WIDE_ADDRESS % {"server": server})) if wide else {}
 
 
 def _not_to_be_altered(server: str, reason: str) -> Reply:
-    text = _(
-        "%(server)s takes ASCII only (no 8BITMIME), and the mail may not be written anew: %(reason)s. Sign it when it "
-        "is in quoted-printable or base64, or use another relay."
-    )
-    return Reply(Verdict.REFUSED, text % {"server": server, "reason": reason})
+    return Reply(Verdict.REFUSED, NOT_TO_BE_ALTERED % {"server": server, "reason": reason})
 
 
 def _too_large(server: str, size: int, limit: int) -> Reply:
-    text = _(
-        "The mail has %(size)s bytes, and %(server)s takes at most %(limit)s. Link to large files instead of "
-        "attaching them; MAIL_MAX_SIZE can refuse such a mail when it is sent."
-    )
-    return Reply(Verdict.REFUSED, text % {"size": f"{size:,}", "server": server, "limit": f"{limit:,}"})
+    return Reply(Verdict.REFUSED, TOO_LARGE % {"size": f"{size:,}", "server": server, "limit": f"{limit:,}"})
 
 
 def _number(written: str) -> int:

@@ -24,6 +24,8 @@ from flasky.mail.transports.failures import (
 from flasky.mail.transports.providers import ask_once_and_in_time, fit_to_provider
 from flasky.mail.transports.replies import Reply, Verdict, reply_about_all
 from flasky.mail.transports.reply_table import Advice
+from flasky.mail.transports.sentences import HANDED_OVER
+from flasky.mail.transports.sentences_of_providers import SENT_NOTHING
 from flasky.mail.transports.statuses import provider_replies, was_answered
 from flasky.mail.wire.rebuild import rebuild
 
@@ -154,9 +156,9 @@ class Transport:
         except Exception as error:
             return self._replies_after(error, email, message)
         if taken is not None and not taken:
-            text = f"{type(self.backend).__name__} sent nothing; perhaps a receiver of pre_send cancelled it."
+            text = SENT_NOTHING % {"backend": type(self.backend).__name__}
             return provider_replies(email, recipients, Reply(Verdict.REFUSED, text), self.backend)
-        return provider_replies(email, recipients, Reply(Verdict.ACCEPTED, "handed over"), self.backend)
+        return provider_replies(email, recipients, Reply(Verdict.ACCEPTED, HANDED_OVER), self.backend)
 
     def _replies_after(self, error: Exception, email: Any, message: Any) -> dict[str, Reply]:
         """Return what the error means for each recipient. Raise TransportUnavailable if no message is to blame."""
@@ -176,6 +178,6 @@ class Transport:
         self.close()
         if failure.row and failure.row.advice == Advice.REPEATED and message.possible_duplicate:
             # Its key was used before, by a try whose end nobody knew: now it is known.
-            return dict.fromkeys(recipients, Reply(Verdict.ACCEPTED, f"{failure.text}. {failure.advice}"))
+            return dict.fromkeys(recipients, Reply(Verdict.ACCEPTED, f"{failure.text.rstrip('.')}. {failure.advice}"))
         otherwise = Reply(failure.verdict, failure.text, sorted_as=failure.row)
         return provider_replies(email, recipients, otherwise, self.backend)

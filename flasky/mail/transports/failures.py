@@ -14,9 +14,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from django.db import Error as DatabaseFailure
-from django.utils.translation import gettext_noop as _
 
 from flasky.mail.conf import conf
+from flasky.mail.transports import sentences_of_providers as sentences
 from flasky.mail.transports.answers import Answer, answer_of
 from flasky.mail.transports.diagnosis import say
 from flasky.mail.transports.errors import TransportUnavailable
@@ -59,9 +59,9 @@ NOT_SAYABLE = {
 }
 # What lacks, where the library's words do not name it.
 LACKING = {
-    "botocore.exceptions.NoCredentialsError": "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a role of this machine",
-    "botocore.exceptions.PartialCredentialsError": "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
-    "botocore.exceptions.NoRegionError": "AWS_DEFAULT_REGION, or region_name in ANYMAIL_AMAZON_SES_CLIENT_PARAMS",
+    "botocore.exceptions.NoCredentialsError": sentences.SET_KEYS_OR_ROLE,
+    "botocore.exceptions.PartialCredentialsError": sentences.SET_KEYS,
+    "botocore.exceptions.NoRegionError": sentences.SET_REGION,
 }
 NO_URL = {"InvalidSchema", "InvalidURL", "MissingSchema", "LocationParseError"}
 TOO_SLOW = {"ConnectTimeout", "ConnectTimeoutError", "ReadTimeout", "ReadTimeoutError"}
@@ -123,15 +123,17 @@ def _text_of_answer(error: Exception, who: str, answer: Answer) -> str:
     if answer.is_yes and not answer.name:
         said = _unreadable(who, answer)
     else:
-        name = "" if answer.name in answer.text else f" {answer.name}"
-        said = f"{who} answered {answer.status}{name}: {answer.text or 'no more'}"
+        named = f"{answer.status}" if answer.name in answer.text else f"{answer.status} {answer.name}"
+        sentence = sentences.ANSWERED if answer.text else sentences.ANSWERED_NO_MORE
+        said = sentence % {"who": who, "answer": named, "text": answer.text}
     is_boto3s = isinstance(getattr(error, "response", None), dict)  # its words are the answer's
     words = _words(error) if _is_anymails(error) and error.args and not is_boto3s else ""
     return f"{words}. {said}" if words else said
 
 
 def _unreadable(who: str, answer: Answer) -> str:
-    return f"{who} answered {answer.status}, and nobody can read the rest: {answer.text or 'it is empty'}"
+    sentence = sentences.UNREADABLE if answer.text else sentences.UNREADABLE_EMPTY
+    return sentence % {"who": who, "answer": answer.status, "text": answer.text}
 
 
 def _verdict(error: Exception) -> Verdict:
@@ -152,10 +154,8 @@ def _text_without_answer(error: Exception, verdict: Verdict, backend: Any, who: 
     if verdict == Verdict.UNAVAILABLE:
         return _why_unreachable(error, backend, who)
     if _find(error, RequestWasCutShort):
-        return (
-            f"{who} had not taken the whole request within {conf.MAIL_TIMEOUT} s. If this happens every time, "
-            f"{conf.source('MAIL_TIMEOUT')} is too short for mails of this size."
-        )
+        values = {"who": who, "seconds": conf.MAIL_TIMEOUT, "TIMEOUT": conf.source("MAIL_TIMEOUT")}
+        return sentences.CUT_SHORT % values
     if verdict == Verdict.UNKNOWN:
         return _why_unknown(error, who)
     return _words(error) if _is_anymails(error) else describe_own_fault(error)
@@ -164,25 +164,25 @@ def _text_without_answer(error: Exception, verdict: Verdict, backend: Any, who: 
 def _why_unreachable(error: Exception, backend: Any, who: str) -> str:
     url = _url(backend)
     where = urlsplit(url).netloc.rpartition("@")[2] if "//" in url else ""
-    place, kinds = f"{who} at {where}" if where else who, _kinds(error)
+    place, kinds = sentences.AT % {"who": who, "host": where} if where else who, _kinds(error)
     if kinds & NO_URL:
-        return f"{url!r} is no URL of {who}"
+        return sentences.NO_URL % {"url": repr(url), "who": who}
     if "InvalidHeader" in kinds:
-        return f"The key for {who} has an end of a line, or a space before it"
+        return sentences.BROKEN_KEY % {"who": who}
     if kinds & {"ProxyError", "ProxyConnectionError", "InvalidProxyURL"}:
-        return f"The proxy (HTTPS_PROXY) leads to no {who}"
+        return sentences.NO_PROXY % {"who": who}
     if _find(error, socket.gaierror):
-        return f"There is no host named {urlsplit(url).hostname or where or who}"
+        return sentences.NO_HOST % {"host": urlsplit(url).hostname or where or who}
     if _find(error, ConnectionRefusedError):
-        return f"Nothing answers at {where or who} (connection refused)"
+        return sentences.NOBODY % {"host": where or who}
     if untrusted := _find(error, ssl.SSLCertVerificationError):
-        return f"The certificate of {place} is not trusted: {untrusted.verify_message}"
+        return sentences.NOT_TRUSTED % {"who": place, "error": untrusted.verify_message}
     if broken := _find(error, ssl.SSLError):
-        return f"No encrypted connection to {place} came about ({getattr(broken, 'reason', None) or 'no TLS'})"
+        return sentences.NO_TLS % {"who": place, "error": getattr(broken, "reason", None) or "no TLS"}
     if failed := next((each for each in _causes(error) if isinstance(each, OSError) and each.strerror), None):
-        return f"No connection to {place} came about: {failed.strerror}"
+        return sentences.NO_CONNECTION % {"who": place, "error": failed.strerror}
     if kinds & TOO_SLOW or _find(error, TimeoutError):
-        return f"{place} did not answer within {conf.MAIL_TIMEOUT} s"
+        return sentences.SILENT % {"who": place, "seconds": conf.MAIL_TIMEOUT}
     return _words(error)
 
 
@@ -193,17 +193,17 @@ def _url(backend: Any) -> str:
 
 
 def _why_unknown(error: Exception, who: str) -> str:
-    kinds, doubt = _kinds(error), f"{who} may have taken the mail"
+    kinds = _kinds(error)
     if kinds & TOO_SLOW or _find(error, TimeoutError):
-        return f"{doubt}: it did not answer within {conf.MAIL_TIMEOUT} s."
+        return sentences.DOUBT_SILENT % {"who": who, "seconds": conf.MAIL_TIMEOUT}
     if _find(error, AnswerHasNoEnd):
-        return f"{doubt}: its answer has no end."
+        return sentences.DOUBT_ENDLESS % {"who": who}
     if kinds & IN_PART:
-        return f"{doubt}: its answer ended in the middle."
+        return sentences.DOUBT_IN_PART % {"who": who}
     if _find(error, ConnectionError) or "ConnectionClosedError" in kinds:
-        return f"{doubt}: it closed the connection instead of an answer."
+        return sentences.DOUBT_CLOSED % {"who": who}
     if kinds & {"ConnectionError", "ProtocolError", "HTTPClientError"}:
-        return f"{doubt}: it gave no answer in HTTP."
+        return sentences.DOUBT_NO_HTTP % {"who": who}
     return describe_doubt(error)
 
 
@@ -230,24 +230,14 @@ def is_not_sayable_here(error: Exception) -> bool:
 def describe_own_fault(error: Exception) -> str:
     values = {"kind": type(error).__name__, "error": _words(error)}
     if is_transient(error):
-        return _("This machine could not hand it over now (%(kind)s: %(error)s).") % values
+        return sentences.NOT_NOW % values
     if isinstance(error, UnicodeEncodeError):
-        return (
-            _(
-                "This machine cannot write the mail (%(kind)s: %(error)s). PYTHONIOENCODING=utf-8 lets a console print "
-                "any character; then queue the mail again."
-            )
-            % values
-        )
-    return (
-        _("This machine cannot hand it over (%(kind)s: %(error)s). Look at the log, then queue the mail again.")
-        % values
-    )
+        return sentences.NOT_WRITABLE % values
+    return sentences.NOT_AT_ALL % values
 
 
 def describe_doubt(error: Exception) -> str:
-    sentence = _("Nobody knows whether the server has the message: the back end failed (%(kind)s: %(error)s).")
-    return sentence % {"kind": type(error).__name__, "error": _words(error)}
+    return sentences.DOUBT_FAILED % {"kind": type(error).__name__, "error": _words(error)}
 
 
 def _is_anymails_no(error: Exception) -> bool:
@@ -258,7 +248,7 @@ def _is_anymails_no(error: Exception) -> bool:
 
 def _is_before_sending(error: Exception) -> bool:
     """Tell whether Anymail's back end had not got as far as to the provider: a receiver of pre_send, the payload."""
-    frames = [frame for frame, _ in walk_tb(error.__traceback__)]
+    frames = [frame for frame, _line in walk_tb(error.__traceback__)]
     is_inside = any(
         (frame.f_globals.get("__name__"), frame.f_code.co_name) == ("anymail.backends.base", "_send")
         for frame in frames
@@ -269,7 +259,7 @@ def _is_before_sending(error: Exception) -> bool:
 def _did_not_connect(error: Exception) -> bool:
     return any(
         isinstance(cause, (ConnectionRefusedError, socket.gaierror, smtplib.SMTPConnectError))
-        or any(frame.f_code.co_name == "do_handshake" for frame, _ in walk_tb(cause.__traceback__))
+        or any(frame.f_code.co_name == "do_handshake" for frame, _line in walk_tb(cause.__traceback__))
         for cause in _causes(error)
     )
 
@@ -314,16 +304,16 @@ def _words(error: Exception) -> str:
 def _advice_without_answer(error: Exception) -> str:
     names = {name for cause in _causes(error) for name in _names(cause)}
     if lacking := next((LACKING[name] for name in names if name in LACKING), ""):
-        return f"Set {lacking}."
-    return f"It cannot be reached: look at the network, and at {conf.source('MAIL_TRANSPORT')} and its settings."
+        return lacking
+    return sentences.LOOK_AT_NETWORK % {"TRANSPORT": conf.source("MAIL_TRANSPORT")}
 
 
 def why_not_opened(error: Exception) -> str:
     """Return why a back end could not even be made ready."""
-    reason = f"{conf.MAIL_TRANSPORT} cannot be opened: {type(error).__name__}: {_words(error)}."
+    said = f"{type(error).__name__}: {_words(error)}"
     advice = next((LACKING[name] for name in _names(error) if name in LACKING), "")
-    where = f"{conf.source('MAIL_TRANSPORT')} and its settings"
-    return f"{reason} Set {advice}." if advice else f"{reason} Look at {where}."
+    look = sentences.LOOK_AT_SETTINGS % {"TRANSPORT": conf.source("MAIL_TRANSPORT")}
+    return f"{sentences.NOT_OPENED % {'path': conf.MAIL_TRANSPORT, 'error': said}} {advice or look}"
 
 
 def smtp_answers(error: Exception) -> dict[str, Reply]:

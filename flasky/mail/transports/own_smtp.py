@@ -25,7 +25,8 @@ from flasky.mail.transports.failures import (
 )
 from flasky.mail.transports.replies import Reply, Verdict, reply_about_all
 from flasky.mail.transports.replies_in_time import RepliesInTime, keep_time
-from flasky.mail.transports.sentences import DOUBT, STOPPED
+from flasky.mail.transports.sentences import DOUBT, HANDED_OVER, STOPPED
+from flasky.mail.transports.sentences_of_providers import SENT_NOTHING_RETURNED
 from flasky.mail.transports.smtp import QUIT_TIMEOUT, SmtpTransport, cut
 from flasky.mail.wire.rebuild import rebuild
 
@@ -177,9 +178,9 @@ class OwnSmtpTransport(Transport):
             return self._replies_to(error, message)
         self.idle_since = time.monotonic()
         if taken is not None and not taken:
-            text = f"{type(self.backend).__name__} sent nothing: its send_messages() returned {taken}."
+            text = SENT_NOTHING_RETURNED % {"backend": type(self.backend).__name__, "value": taken}
             return dict.fromkeys(recipients, Reply(Verdict.REFUSED, text))
-        return self._replies_for(recipients, Reply(Verdict.ACCEPTED, "handed over"))
+        return self._replies_for(recipients, Reply(Verdict.ACCEPTED, HANDED_OVER))
 
     def _replies_to(self, error: Exception, message: Any) -> dict[str, Reply]:
         recipients = message.remaining_recipients

@@ -5,8 +5,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
+
+from django.utils.translation import gettext_noop as _
 
 from flasky.mail.transports.providers import PROVIDERS
 
@@ -15,6 +17,14 @@ from flasky.mail.transports.providers import PROVIDERS
 class Package:
     name: str
     extra: str  # what pip installs
+
+
+class Lack(NamedTuple):
+    """Two sentences that are only marked for translation, about the setting `name`, which is `path`."""
+
+    wrong: str
+    hint: str
+    values: dict[str, Any] = {}
 
 
 ANYMAIL = Package("django-anymail", "flasky-mail[anymail]")
@@ -30,8 +40,8 @@ def missing_package(path: str) -> Package | None:
     return BOTO3 if path.startswith("anymail.backends.amazon_ses.") and find_spec("boto3") is None else None
 
 
-def what_lacks(backend: Any) -> Iterator[tuple[str, str]]:
-    """Yield what is wrong with the settings of a provider's back end, and a hint; keys are named, and never shown."""
+def what_lacks(backend: Any) -> Iterator[Lack]:
+    """Yield what is wrong with the settings of a provider's back end; keys are named, and never shown."""
     name = getattr(backend, "esp_name", "")
     if name not in PROVIDERS:
         return
@@ -39,14 +49,18 @@ def what_lacks(backend: Any) -> Iterator[tuple[str, str]]:
         variable = _variable(name, attribute)
         value = getattr(backend, attribute, None)
         if attribute != "api_url" and not _is_key(value):
-            yield (
-                f"{variable} is empty, or has a space or a character that no key has.",
-                f"Copy it again from the provider's pages into {variable}.",
+            yield Lack(
+                _("%(name)s is %(path)s, and %(variable)s is empty, or has a space or a character that no key has."),
+                _("Copy it again from the provider's pages into %(variable)s."),
+                {"variable": variable},
             )
     url = getattr(backend, "api_url", None)
     if url is not None and not _is_url(url):
-        variable = _variable(name, "api_url")
-        yield f"{variable} is {url!r}, which is no URL.", f"{variable} begins with https:// and has a host."
+        yield Lack(
+            _("%(name)s is %(path)s, and %(variable)s is %(url)r, which is no URL."),
+            _("%(variable)s begins with https:// and has a host."),
+            {"variable": _variable(name, "api_url"), "url": url},
+        )
     if name == "Amazon SES":
         yield from _without_region(backend)
 
@@ -78,20 +92,30 @@ def _is_url(value: Any) -> bool:
         return False
 
 
-def _without_region(backend: Any) -> Iterator[tuple[str, str]]:
+def _without_region(backend: Any) -> Iterator[Lack]:
     """Look where boto3 looks for a region and for keys, but not on the network: a role of the machine has none here."""
-    hint = (
-        "Set AWS_DEFAULT_REGION, or region_name in ANYMAIL_AMAZON_SES_CLIENT_PARAMS, such as "
-        '{"region_name": "eu-central-1"}.'
-    )
     try:
         session = import_module("boto3.session").Session(**backend.session_params)
     except Exception as error:  # of boto3, which has many; a profile that is not there, for example
-        yield f"boto3 does not take its settings: {' '.join(str(error).split())}.", "Look at AWS_PROFILE and AWS_…."
+        yield Lack(
+            _("%(name)s is %(path)s, and boto3 does not take its settings: %(reason)s."),
+            _("Look at AWS_PROFILE and AWS_…."),
+            {"reason": " ".join(str(error).split())},
+        )
         return
     if not (session.region_name or backend.client_params.get("region_name")):
-        yield "no region is set.", hint
+        yield Lack(
+            _("%(name)s is %(path)s, and no region is set."),
+            _(
+                "Set AWS_DEFAULT_REGION, or region_name in ANYMAIL_AMAZON_SES_CLIENT_PARAMS, such as "
+                '{"region_name": "eu-central-1"}.'
+            ),
+        )
     given = {name for name in ("aws_access_key_id", "aws_secret_access_key") if backend.client_params.get(name)}
     if len(given) == 1:
         missing = "AWS_SECRET_ACCESS_KEY" if "aws_access_key_id" in given else "AWS_ACCESS_KEY_ID"
-        yield f"{missing} is missing in ANYMAIL_AMAZON_SES_CLIENT_PARAMS.", "A key has two parts: give both."
+        yield Lack(
+            _("%(name)s is %(path)s, and %(missing)s is missing in ANYMAIL_AMAZON_SES_CLIENT_PARAMS."),
+            _("A key has two parts: give both."),
+            {"missing": missing},
+        )

@@ -16,6 +16,8 @@ NO_CONNECTION = _(
 UNREACHABLE = _("%(server)s cannot be reached: %(error)s. Look at %(SERVER)s and %(PORT)s.")
 NOT_ASCII = _("%(SERVER)s, %(USERNAME)s or %(PASSWORD)s has a character that SMTP cannot carry: use ASCII only.")
 
+NO_TRANSPORT = _("%(setting)s leads to no transport (%(kind)s: %(error)s). `manage.py check` says more.")
+
 # TLS.
 NOT_TRUSTED = _(
     "The certificate of %(server)s is not trusted: %(error)s. %(SERVER)s must be the name in the certificate; if its "
@@ -173,4 +175,19 @@ NO_REPLY_TO_RECIPIENT = _("No reply to this recipient.")
 NO_REPLY_TO_TEXT = _("No reply to the whole message.")
 DOUBT = _("Nobody knows whether the server has the message.")
 STOPPED = _("The process was stopped before the message was handed over.")
+NO_WIDE_SENDER = _("%(server)s takes no sender outside ASCII, as it does not offer SMTPUTF8: choose another sender.")
+NO_WIDE_ADDRESS = _(
+    "%(server)s takes no address outside ASCII, as it does not offer SMTPUTF8. Ask for another address."
+)
+NOT_TO_BE_ALTERED = _(
+    "%(server)s takes ASCII only (no 8BITMIME), and the mail may not be written anew: %(reason)s. Sign it when it is "
+    "in quoted-printable or base64, or use another relay."
+)
+TOO_LARGE = _(
+    "The mail has %(size)s bytes, and %(server)s takes at most %(limit)s. Link to large files instead of attaching "
+    "them; MAIL_MAX_SIZE can refuse such a mail when it is sent."
+)
+HANDED_OVER = _("handed over")
+FOLLOWS = _("It follows in the next transaction.")
+TO_NOBODY = _("It was handed over to nobody: none of its recipients is left.")
 REFUSED_ALIKE = _("%(server)s refuses one mail after the other alike, at last with %(reply)s.")

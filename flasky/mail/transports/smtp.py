@@ -18,7 +18,7 @@ from flasky.mail.transports.errors import TransportUnavailable
 from flasky.mail.transports.replies import GOODBYE, Reply, Verdict, is_about_too_many_recipients, is_out_of_turn
 from flasky.mail.transports.replies_in_time import keep_time
 from flasky.mail.transports.reply_table import NOT_NAMED_YET, Advice
-from flasky.mail.transports.sentences import NO_REPLY_TO_RECIPIENT, NO_REPLY_TO_TEXT, STOPPED
+from flasky.mail.transports.sentences import FOLLOWS, NO_REPLY_TO_RECIPIENT, NO_REPLY_TO_TEXT, STOPPED
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ WAITS_FOR_TEXT = 354
 
 Answer = tuple[int, bytes]
 
-NEXT_TIME = Reply(Verdict.POSTPONED, "It follows in the next transaction.", "RCPT", NOT_NAMED_YET)
+NEXT_TIME = Reply(Verdict.POSTPONED, FOLLOWS, "RCPT", NOT_NAMED_YET)
 
 _taking_announcements: set[str] = set()  # servers that have taken an envelope behind the text before it
 _heard_one_by_one: set[str] = set()  # servers that have refused one

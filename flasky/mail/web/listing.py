@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from flasky.mail.models import State
 from flasky.mail.status.overview import overview
 from flasky.mail.status.series import MOST_WAITING, ended_per_day, ended_per_hour, last_days, last_hours, waiting
-from flasky.mail.status.waits import waited
+from flasky.mail.status.waits import MOST_OF_AN_HOUR, waited, waited_per_hour
 from flasky.mail.status.written import number
 from flasky.mail.web.about import Objects
 from flasky.mail.web.actions import Operation
@@ -27,6 +27,7 @@ from flasky.mail.web.permissions import may_act
 from flasky.mail.web.refresh import refresh_seconds
 from flasky.mail.web.rows import rows
 from flasky.mail.web.search import PER_PAGE, Listing, limited, tabs
+from flasky.mail.web.wait_chart import wait_chart
 
 AGE_LABELS = {
     "1h": gettext_lazy("the last hour"),
@@ -124,11 +125,15 @@ def choices(listing: Listing, refresh: str = "") -> list[dict[str, Any]]:
 def charts_context(request: HttpRequest, url: Url) -> dict[str, Any]:
     context = shared_context(request, url)
     now, queued = context["overview"].now, waiting()
+    ended, times = ended_per_hour(now), [f"{timezone.localtime(hour):%Y-%m-%dT%H}" for hour in last_hours(now)]
+    named_hours = [(label, full_label, time) for (label, full_label, *_ended), time in zip(ended, times, strict=True)]
     return {
         **context,
-        "per_hour": bars(ended_per_hour(now), [f"{timezone.localtime(hour):%Y-%m-%dT%H}" for hour in last_hours(now)]),
+        "per_hour": bars(ended, times),
         "per_day": bars(ended_per_day(now), [f"{day:%Y-%m-%d}" for day in last_days(now)]),
         "waited": _waited(),
+        "waits": wait_chart(named_hours, waited_per_hour(last_hours(now))),
+        "most_of_an_hour": MOST_OF_AN_HOUR,
         "waiting": heat(queued, now),
         "waiting_title": _waiting_title(len(queued)),
         "time_zone": settings.TIME_ZONE,

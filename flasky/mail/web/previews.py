@@ -7,7 +7,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from flasky.mail import DIGEST
-from flasky.mail.previews.kinds import TEXTS, USUAL, kinds, languages, sample_email
+from flasky.mail.previews.kinds import NAMES, TEXTS, USUAL, kinds, languages, sample_email
 from flasky.mail.previews.lint import problems
 from flasky.mail.web.links import mailbox_pages
 from flasky.mail.web.mailbox import debug_only
@@ -22,7 +22,7 @@ def templates(request: HttpRequest) -> HttpResponse:
     context = {
         "mails": [{"kind": kind, "url": url("template", kind), "problems": len(problems(kind))} for kind in kinds()],
         "languages": languages().items(),
-        "samples": list(TEXTS),
+        "samples": NAMES.items(),
         "list_url": url("list"),
     }
     return render(request, "flasky_mail/mailbox/templates.html", context)
@@ -40,8 +40,8 @@ def template(request: HttpRequest, kind: str) -> HttpResponse:
         "languages": languages().items(),
         "problems": problems(kind),
         "previews": [
-            preview(kind, language, sample) | {"frame_url": url("template_html", language, sample, kind)}
-            for sample in TEXTS
+            preview(kind, language, sample) | {"name": name, "frame_url": url("template_html", language, sample, kind)}
+            for sample, name in NAMES.items()
         ],
         "templates_url": url("templates"),
     }

@@ -18,6 +18,7 @@ from django.utils.timezone import localtime
 from flasky.mail.compat import HAS_MODERN_PARTS, message_of, part_of_bytes
 from flasky.mail.conf import conf
 from flasky.mail.runtime import clock
+from flasky.mail.wire import sentences
 from flasky.mail.wire.fast import plain_bodies, written
 from flasky.mail.wire.forbidden import (
     NUL,
@@ -250,15 +251,16 @@ def envelope_address(address: str, encoding: Any = None) -> str:
     if plain := PLAIN_ADDRESS.fullmatch(str(address)):
         bare = plain[1] or plain[2]
     elif what := what_is_forbidden(str(address)):
-        raise ValueError(f"The address {address!r} has {what}, which no mail can have.")
+        raise ValueError(sentences.FORBIDDEN % {"address": repr(address), "what": what})
     else:
         bare = parseaddr(encoded_address(str(address), encoding or settings.DEFAULT_CHARSET))[1]
         bare = bare if str(address).isascii() else wide_address(bare)
     local_part, at, domain = bare.rpartition("@")
     if not (at and local_part and all(domain.split("."))) or any(map(str.isspace, bare)) or NUL in bare:
-        raise ValueError(f"{address!r} is not a mail address: a name, an @ and a domain are needed.")
+        raise ValueError(sentences.NO_ADDRESS % {"address": repr(address)})
     if (size := len(bare.encode())) > MAX_ADDRESS:
-        raise ValueError(f"{address[:40]!r}… has {size} characters; a mail address has at most {MAX_ADDRESS}.")
+        start = f"{address[:40]!r}…"
+        raise ValueError(sentences.TOO_LONG % {"address": start, "count": size, "most": MAX_ADDRESS})
     if local_part.startswith("=?"):
-        raise ValueError(f"{address!r} is not a mail address: the part before the @ is an encoded word.")
+        raise ValueError(sentences.ENCODED_WORD % {"address": repr(address)})
     return bare

@@ -18,6 +18,7 @@ from django.utils import timezone
 
 from flasky.mail.delivery import drain
 from flasky.mail.models import OutboxMessage, RelayOutage, State
+from flasky.mail.status.written import moment
 from tests.conftest import wait_until
 from tests.databases import new_database
 from tests.shell import run_in_shell
@@ -141,7 +142,7 @@ def test_a_refusal_for_now_is_an_error_that_names_the_next_attempt(relay, output
     with pytest.raises(CommandError) as raised:
         call_command("deliver_mail")
     message.refresh_from_db()
-    when = f"{message.next_attempt_at:%Y-%m-%d %H:%M:%S} UTC"
+    when = moment(message.next_attempt_at)
     assert str(raised.value) == f"Not everything is delivered: 1 to be tried again, from {when} on."
     assert output() == "0 sent, 1 to be tried again, 0 failed; 1 waiting.\n"
 

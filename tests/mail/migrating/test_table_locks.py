@@ -224,10 +224,11 @@ def test_migrate_says_beforehand_what_it_locks_of_tables_that_have_rows(new_with
     }[new_with_rows.vendor]
 
     beforehand = said("migration_locks", database=new_with_rows.alias)
-    on_the_way = said("migrate", "flasky_mail", database=new_with_rows.alias)
+    on_the_way = said("migrate", database=new_with_rows.alias)
     afterwards = said("migration_locks", database=new_with_rows.alias)
 
-    head, *lines = beforehand.splitlines()
+    head, *every = beforehand.splitlines()
+    lines = [line for line in every if "accounts." not in line]  # which has migrations of its own
     assert head == "What this locks, of tables that have rows:"
     assert all(line.endswith(f": {lasts}.") for line, lasts in zip(lines, expected, strict=True))
     assert "Create index tried on field(s) kind of model outboxmessage (flasky_mail_outboxmessage, about" in lines[0]

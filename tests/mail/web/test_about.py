@@ -55,6 +55,20 @@ def found(words, objects, **query):
     return [message.pk for message in Listing({"q": words, **query}, objects).page]
 
 
+@pytest.mark.parametrize("words", ["张小明", "张小", "小明", "明"])
+def test_a_part_of_a_chinese_name_is_found_without_spaces(objects, words):
+    about_zhang, about_wang = store(user("张小明")), store(user("王小红"))
+    assert found(words, objects) == [about_zhang.pk]
+    assert set(found("小", objects)) == {about_zhang.pk, about_wang.pk}
+
+
+@pytest.mark.parametrize("words", ["订单已发货", "已发货", "订单"])
+def test_a_part_of_a_chinese_subject_is_found(objects, words):
+    message = store(subject="您的订单已发货")
+    store(subject="密码重置")
+    assert found(words, objects) == [message.pk]
+
+
 def test_an_object_has_its_name(objects):
     zoe = user("Zoë O'Brien")
     gone = "accounts.user:4711"

@@ -39,7 +39,7 @@ VALUES = {
     r"\b(?:text|image)/\w+": "the kind of an attachment",
     r"\bmail/\w+(?:/\w+)?": "a kind of mail",
     r"(?:\[Flasky\] )?Fwd:": "what the subject of a mail begins with",
-    r"\b(?:usual|very-long|right-to-left|emoji|markup|quotes|missing)\b": "the name of a sample",
+    r"\b(?:to|subject|is|kind|source):(?:\"[^\"]*\"|\S+)": "an operator of the search, and what it looks for",
     r"\bAccounts\b": "an app of the project",
     r"\bmanage\.py \w+": "a command",
     r"\bEnglish\b": "the name of a language, in that language",

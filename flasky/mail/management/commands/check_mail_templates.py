@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.core.checks import Tags
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -12,8 +12,12 @@ from flasky.mail.previews.lint import problems
 
 
 class Command(BaseCommand):
-    help = "Say what is wrong with the templates of mails, rendered with hostile content in every language."
     requires_system_checks = [Tags.templates]
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.description = _(
+            "Say what is wrong with the templates of mails, rendered with hostile content in every language."
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         if not kinds():

@@ -18,7 +18,7 @@ from flasky.mail.delivery.worker import Worker
 from flasky.mail.models import OutboxMessage, State
 from flasky.mail.runtime import clock
 from flasky.mail.status.in_their_words import in_their_words
-from flasky.mail.status.written import joined, listed
+from flasky.mail.status.written import joined, listed, moment
 from flasky.mail.transports import TransportUnavailable
 
 BAR = 30  # characters
@@ -29,12 +29,12 @@ NO_THREAD = gettext_lazy(
 
 
 class Command(BaseCommand):
-    help = (
-        "Deliver everything that is due. Safe to run at any time, many at once. The exit status is 1 if mail is left."
-    )
-
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--loop", action="store_true", help="go on until SIGTERM or Ctrl-C: a worker of its own")
+        parser.description = _(
+            "Deliver everything that is due. Safe to run at any time, many at once. The exit status is 1 if mail is "
+            "left."
+        )
+        parser.add_argument("--loop", action="store_true", help=_("go on until SIGTERM or Ctrl-C: a worker of its own"))
 
     def handle(self, *args: Any, **options: Any) -> None:
         self.signal = 0
@@ -101,7 +101,8 @@ class Command(BaseCommand):
         done = max(total - OutboxMessage.objects.due().count(), 0)
         bar = "#" * (BAR * done // total)
         # The cursor goes back to the start of the line: a warning that is logged meanwhile overwrites the bar.
-        self.stdout.write(f"\x1b[K[{bar:.<{BAR}}] {done} of {total}", ending="\r")
+        counted = _("%(done)s of %(total)s") % {"done": done, "total": total}
+        self.stdout.write(f"\x1b[K[{bar:.<{BAR}}] {counted}", ending="\r")
         self.stdout.flush()
 
     def report(self, states: Counter[str], outage: TransportUnavailable | None) -> None:
@@ -143,6 +144,7 @@ def what_is_left(failed: int, held: int) -> list[str]:
         left.append(_("%(count)s still due") % {"count": due})
     if first_later:
         later = queued.filter(next_attempt_at__gt=now).count()
-        moment = f"{first_later:%Y-%m-%d %H:%M:%S %Z}"
-        left.append(_("%(count)s to be tried again, from %(moment)s on") % {"count": later, "moment": moment})
+        left.append(
+            _("%(count)s to be tried again, from %(moment)s on") % {"count": later, "moment": moment(first_later)}
+        )
     return left

@@ -7,23 +7,23 @@ from django.utils.translation import gettext as _
 
 from flasky.mail.management.person import add_person, person_of
 from flasky.mail.privacy.erasure import Erased, erase
+from flasky.mail.status.written import listed
 
 
 class Command(BaseCommand):
-    help = (
-        "Erase what the outbox keeps of a person: the mails to and about them, and their address in the mails of "
-        "others. It cannot be undone."
-    )
-
     def add_arguments(self, parser: CommandParser) -> None:
+        parser.description = _(
+            "Erase what the outbox keeps of a person: the mails to and about them, and their address in the mails of "
+            "others. It cannot be undone."
+        )
         add_person(parser)
-        parser.add_argument("--dry-run", action="store_true", help="say what would be erased, and erase nothing")
+        parser.add_argument("--dry-run", action="store_true", help=_("say what would be erased, and erase nothing"))
 
     def handle(self, *args: Any, **options: Any) -> None:
         erased = erase(person_of(options), dry_run=options["dry_run"])
         self.stdout.write("\n".join(sentences(erased, options["dry_run"])))
         if erased.left and not options["dry_run"]:
-            numbers = ", ".join(map(str, sorted(erased.left)[:20]))
+            numbers = listed(map(str, sorted(erased.left)[:20]))
             sentence = _(
                 "Not everything is erased. Messages for others, not sent yet, still name the person: %(count)s (number "
                 "%(numbers)s). Run the command again when none is left, or cancel them in the admin first."

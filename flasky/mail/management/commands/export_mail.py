@@ -12,10 +12,11 @@ from flasky.mail.privacy.export import export
 
 
 class Command(BaseCommand):
-    help = "Write what the outbox keeps of a person into a zip file: a list in JSON, and the mails as .eml files."
-
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("file", metavar="FILE.zip", help="a new file; nobody but you can read it")
+        parser.description = _(
+            "Write what the outbox keeps of a person into a zip file: a list in JSON, and the mails as .eml files."
+        )
+        parser.add_argument("file", metavar="FILE.zip", help=_("a new file; nobody but you can read it"))
         add_person(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -11,10 +11,14 @@ from flasky.mail.migrating.announcing import announce
 
 
 class Command(BaseCommand):
-    help = "Say which tables that have rows the next migrate would lock, and for how long. Nothing is changed."
-
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--database", default=DEFAULT_DB_ALIAS, choices=tuple(connections), metavar="ALIAS")
+        parser.description = _(
+            "Say which tables that have rows the next migrate would lock, and for how long. Nothing is changed."
+        )
+        which = _("the database, by its alias in DATABASES")
+        parser.add_argument(
+            "--database", default=DEFAULT_DB_ALIAS, choices=tuple(connections), metavar="ALIAS", help=which
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         connection = connections[options["database"]]

@@ -12,12 +12,13 @@ LONGEST = 36_500  # days
 
 
 class Command(BaseCommand):
-    help = "Remove old mail that is finished: first the bodies, later the rows with their history. What waits stays."
-
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--days", metavar="N", help="days after which rows are removed (MAIL_KEEP_DAYS)")
-        parser.add_argument("--bodies", metavar="N", help="days after which bodies are removed (MAIL_KEEP_BODIES)")
-        parser.add_argument("--dry-run", action="store_true", help="count only")
+        parser.description = _(
+            "Remove old mail that is finished: first the bodies, later the rows with their history. What waits stays."
+        )
+        parser.add_argument("--days", metavar="N", help=_("days after which rows are removed (MAIL_KEEP_DAYS)"))
+        parser.add_argument("--bodies", metavar="N", help=_("days after which bodies are removed (MAIL_KEEP_BODIES)"))
+        parser.add_argument("--dry-run", action="store_true", help=_("count only"))
 
     def handle(self, *args: Any, **options: Any) -> None:
         age_of_rows = days("--days", options["days"], conf.MAIL_KEEP_DAYS)

@@ -17,6 +17,7 @@ from flasky.mail import dispatchers
 from flasky.mail.conf import conf
 from flasky.mail.models import OutboxMessage, State
 from flasky.mail.runtime import clock
+from flasky.mail.status.in_their_words import in_their_words
 from flasky.mail.storing.origin import operator
 from flasky.mail.wire.compose import envelope_address
 
@@ -35,20 +36,20 @@ LEFT_OUT: dict[str, Any] = {
 
 
 class Command(BaseCommand):
-    help = (
-        "Queue messages again: without arguments all that failed. Options narrow it down. "
-        "Recipients who have the mail do not get it again."
-    )
-
     def add_arguments(self, parser: CommandParser) -> None:
+        parser.description = _(
+            "Queue messages again: without arguments all that failed. Options narrow it down. Recipients who have the "
+            "mail do not get it again."
+        )
         states = [state.value for state in State.for_requeue()]
-        which = "the number of a message that failed, is held or cancelled"
+        which = _("the number of a message that failed, is held or cancelled")
+        since = _("messages stored since then, for example 90m, 12h, 3d")
         parser.add_argument("id", nargs="*", type=number, help=which)
-        parser.add_argument("--state", action="append", choices=states, help="may be given several times")
-        parser.add_argument("--to", metavar="ADDRESS", help="messages with this recipient")
-        parser.add_argument("--newer-than", metavar="AGE", help="messages stored since then, for example 90m, 12h, 3d")
-        parser.add_argument("--older-than", metavar="AGE", help="messages stored before that")
-        parser.add_argument("--dry-run", action="store_true", help="count only")
+        parser.add_argument("--state", action="append", choices=states, help=_("may be given several times"))
+        parser.add_argument("--to", metavar="ADDRESS", help=_("messages with this recipient"))
+        parser.add_argument("--newer-than", metavar="AGE", help=since)
+        parser.add_argument("--older-than", metavar="AGE", help=_("messages stored before that"))
+        parser.add_argument("--dry-run", action="store_true", help=_("count only"))
 
     def handle(self, *args: Any, **options: Any) -> None:
         states = options["state"] or (State.for_requeue() if options["id"] else [State.FAILED])
@@ -110,7 +111,7 @@ def address(typed: str) -> str:
     try:
         return envelope_address(typed).lower()
     except ValueError as error:
-        raise CommandError(str(error)) from None
+        raise CommandError(in_their_words(str(error))) from None
 
 
 def moment(age: str) -> datetime:

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
-from unicodedata import east_asian_width
 
 from django.conf import settings
 from django.core.mail import EmailMultiAlternatives
@@ -22,7 +21,7 @@ from flasky.mail.conf import conf
 from flasky.mail.models import OutboxMessage, Source, State
 from flasky.mail.previews.kinds import sample_context
 from flasky.mail.status.in_their_words import in_their_words
-from flasky.mail.status.written import joined, listed
+from flasky.mail.status.written import in_columns, joined, listed
 from flasky.mail.storing.origin import coming_from, operator
 from flasky.mail.transports import (
     Server,
@@ -40,7 +39,7 @@ from flasky.mail.wire.compose import compose, envelope_address
 COLUMN = 10  # characters
 QUEUE_TIMEOUT = 30  # s; two sweeps
 # By SMTP the second follows on the same connection: some servers take one mail and then refuse or drop the next.
-SUBJECTS = ("Test mail", "Test mail, the second on the same connection")
+SUBJECTS = (gettext_lazy("Test mail"), gettext_lazy("Test mail, the second on the same connection"))
 
 VERDICTS = {
     Verdict.ACCEPTED: gettext_lazy("accepted"),
@@ -52,17 +51,15 @@ VERDICTS = {
 
 
 class Command(BaseCommand):
-    help = "Send a test mail through the configured transport, now, and show what the server says."
-
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("email", nargs="*", help="where to send it")
-        parser.add_argument("--managers", action="store_true", help="send it to MANAGERS as well")
-        parser.add_argument("--admins", action="store_true", help="send it to ADMINS as well (FLASKY_ADMIN)")
-        parser.add_argument(
-            "--template", default="mail/flasky_mail/test", help="another mail, for example mail/new_user"
-        )
-        parser.add_argument("--using", default=None, help="another alias in MAILERS than the one behind the outbox")
-        parser.add_argument("--queue", action="store_true", help="go through the outbox and wait for the outcome")
+        parser.description = _("Send a test mail through the configured transport, now, and show what the server says.")
+        another = _("another mail, for example mail/new_user")
+        parser.add_argument("email", nargs="*", help=_("where to send it"))
+        parser.add_argument("--managers", action="store_true", help=_("send it to MANAGERS as well"))
+        parser.add_argument("--admins", action="store_true", help=_("send it to ADMINS as well (FLASKY_ADMIN)"))
+        parser.add_argument("--template", default="mail/flasky_mail/test", help=another)
+        parser.add_argument("--using", default=None, help=_("another alias in MAILERS than the one behind the outbox"))
+        parser.add_argument("--queue", action="store_true", help=_("go through the outbox and wait for the outcome"))
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
@@ -82,8 +79,14 @@ class Command(BaseCommand):
         except TemplateDoesNotExist as error:
             sentence = _("There is no template %(template)s. --template takes a name such as mail/new_user.")
             raise CommandError(sentence % {"template": error}) from None
-        except (ValueError, OutboxFull) as error:
-            raise CommandError(str(error)) from None
+        except OutboxFull as error:
+            sentence = _(
+                "As many mails are held beyond the mail budget as MAIL_BUDGET_HELD allows (%(count)s), so this one was "
+                "not taken. Release or cancel what is held, or try again in %(seconds)s s."
+            )
+            raise CommandError(sentence % {"count": conf.MAIL_BUDGET_HELD, "seconds": error.seconds}) from None
+        except ValueError as error:
+            raise CommandError(in_their_words(str(error))) from None
 
     def recipients(self, options: dict[str, Any]) -> list[str]:
         recipients = list(options["email"])
@@ -107,8 +110,10 @@ class Command(BaseCommand):
         if not using:
             return ""
         if using not in aliases():
-            there_are = f"MAILERS has {', '.join(aliases())}" if aliases() else "there is no MAILERS before Django 6.1"
-            raise CommandError(f"There is no mailer {using!r} for --using: {there_are}.")
+            sentence = _("There is no mailer %(alias)r for --using: there is no MAILERS before Django 6.1.")
+            if aliases():
+                sentence = _("There is no mailer %(alias)r for --using: MAILERS has %(aliases)s.")
+            raise CommandError(sentence % {"alias": using, "aliases": listed(aliases())})
         return "" if isinstance(backend_of_alias(using), OutboxEmailBackend) else using
 
     def send_now(self, messages: list[OutboxMessage], using: str) -> None:
@@ -136,8 +141,7 @@ class Command(BaseCommand):
         self.show(_("Login"), _("yes") if server.logged_in else _("no"))
 
     def show(self, label: str, value: str) -> None:
-        width = sum(2 if east_asian_width(character) in "WF" else 1 for character in label)  # on a terminal
-        self.stdout.write(f"{label}{' ' * (COLUMN - width)}{value}")
+        self.stdout.write(f"{in_columns(label, COLUMN)}{value}")
 
     def show_time(self, started: float) -> None:
         self.show(_("Time"), _("%(seconds)s s") % {"seconds": f"{time.monotonic() - started:.2f}"})
@@ -164,7 +168,7 @@ class Command(BaseCommand):
         self.stdout.write(_("Stored as message %(number)s, waiting for whoever delivers …") % {"number": message.pk})
         state = message.wait(QUEUE_TIMEOUT)
         if state == State.SENT:
-            self.show(_("Sent"), message.last_reply)
+            self.show(_("Sent"), in_their_words(message.last_reply))
             self.show_time(started)
         elif state in State.waiting() and not message.last_reply:
             sentence = _(
@@ -172,14 +176,16 @@ class Command(BaseCommand):
                 "begins with its first request. `manage.py deliver_mail` delivers it now; without --queue you see what "
                 "the relay says."
             )
-            raise CommandError(sentence % {"number": message.pk, "state": state, "seconds": QUEUE_TIMEOUT})
+            raise CommandError(
+                sentence % {"number": message.pk, "state": State(state).label.lower(), "seconds": QUEUE_TIMEOUT}
+            )
         else:
             sentence = _(
                 "Message %(number)s is %(state)s: %(reply)s\nThe admin's outbox shows its history; without --queue you "
                 "see which setting to look at."
             )
             reply = in_their_words(message.last_reply)
-            raise CommandError(sentence % {"number": message.pk, "state": state, "reply": reply})
+            raise CommandError(sentence % {"number": message.pk, "state": State(state).label.lower(), "reply": reply})
 
 
 @contextmanager

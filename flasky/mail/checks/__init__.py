@@ -1,6 +1,5 @@
 """Check the settings, so that no mail has to find out what is wrong with them."""
 
-import math
 import re
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
@@ -14,17 +13,21 @@ from django.conf import settings
 from django.core import checks
 from django.db import Error as DatabaseFailure
 from django.db import router, transaction
+from django.utils import translation
 from django.utils.module_loading import import_string
+from django.utils.translation import gettext as _
 
+from flasky.mail.checks.numbers import check_budget, check_digests, check_numbers
 from flasky.mail.compat import backends_of_the_project, lacks_transport
 from flasky.mail.conf import DISPATCHERS, NAMES, TRANSPORTS, Conf, OfDispatcher, conf
 from flasky.mail.db.outages import what_is_wrong
-from flasky.mail.limits.budget import PERIODS
 from flasky.mail.models import OutboxMessage, Process, RelayOutage, WriteProbe
 from flasky.mail.runtime import clock
 from flasky.mail.status.alerts import DELIVERERS, overdue
 from flasky.mail.status.clocks import ADVICE, wrong_clocks
-from flasky.mail.status.explanations import stuck
+from flasky.mail.status.explanations import RESTART, has_waited, stuck
+from flasky.mail.status.in_their_words import in_their_words
+from flasky.mail.status.written import joined, listed
 from flasky.mail.transports import new_transport
 from flasky.mail.transports.connecting import is_ehlo_name
 from flasky.mail.transports.provider_settings import missing_package, variable_in, what_lacks
@@ -33,7 +36,6 @@ LABEL = r"\w[\w-]{0,62}"
 HOST = re.compile(rf"{LABEL}(\.{LABEL})*\.?|[0-9a-fA-F:.]*:[0-9a-fA-F:.]*")  # a name, an IPv4 or an IPv6 address
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 TOKEN, MIN_TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*"), 16  # as RFC 6750, section 2.1, has them
-MOST_IN_BUDGET = 1_000_000_000
 STAY_HERE = {TRANSPORTS[name]: name for name in ("console", "file", "locmem", "dummy")}
 OUTBOX = "flasky.mail.backend.OutboxEmailBackend"
 
@@ -56,6 +58,7 @@ def check_mail_settings(**options: Any) -> list[checks.CheckMessage]:
         *check_transport(),
         *check_dispatcher(),
         *check_metrics(),
+        *check_language_of(),
     ]
 
 
@@ -81,22 +84,22 @@ def check_writable() -> Iterator[checks.CheckMessage]:
             WriteProbe.objects.write(lately=0)
     except DatabaseFailure as error:
         yield checks.Warning(
-            "The database can be read, but takes no write: no mail can be stored, and what is stored not delivered.",
-            hint=_sentence(what_is_wrong(error)),
+            _("The database can be read, but takes no write: no mail can be stored, and what is stored not delivered."),
+            hint=_sentence(in_their_words(what_is_wrong(error))),
             id="flasky.W005",
         )
 
 
 def check_overdue(late: str, outage: RelayOutage | None) -> Iterator[checks.CheckMessage]:
     if late:
-        cause = "The mail server takes no mail." if outage else "Nobody delivers, or not fast enough."
-        yield checks.Warning(f"{late} {cause}", hint=str(outage or DELIVERERS), id="flasky.W003")
+        cause = _("The mail server takes no mail.") if outage else _("Nobody delivers, or not fast enough.")
+        hint = has_waited(outage) if outage else str(DELIVERERS)
+        yield checks.Warning(joined(late, cause), hint=hint, id="flasky.W003")
 
 
 def check_stuck(sentences: list[str]) -> Iterator[checks.CheckMessage]:
     for sentence in sentences:
-        problem, _, advice = sentence.partition(" Restart")
-        yield checks.Warning(problem, hint=f"Restart{advice}", id="flasky.W006")
+        yield checks.Warning(sentence, hint=str(RESTART), id="flasky.W006")
 
 
 def check_clocks(sentences: list[str]) -> Iterator[checks.CheckMessage]:
@@ -113,63 +116,72 @@ def check_types() -> Iterator[checks.CheckMessage]:
 def check_time_zone() -> Iterator[checks.CheckMessage]:
     if not settings.USE_TZ:
         yield checks.Error(
-            "USE_TZ is False; the outbox needs times that have a zone: for the Date of each mail, for leases and "
-            "pauses by the database's clock, and for a `send_at`.",
-            hint="Set USE_TZ to True, Django's default since 5.0.",
+            _(
+                "USE_TZ is False; the outbox needs times that have a zone: for the Date of each mail, for leases and "
+                "pauses by the database's clock, and for a `send_at`."
+            ),
+            hint=_("Set USE_TZ to True, Django's default since 5.0."),
             id="flasky.E017",
         )
 
 
 def check_relay() -> Iterator[checks.CheckMessage]:
     if conf.MAIL_USE_TLS and conf.MAIL_USE_SSL:
-        tls, ssl = conf.source("MAIL_USE_TLS"), conf.source("MAIL_USE_SSL")
+        switches = {"tls": conf.source("MAIL_USE_TLS"), "ssl": conf.source("MAIL_USE_SSL")}
         yield checks.Error(
-            f"{tls} and {ssl} are both on; a connection has either STARTTLS or TLS from the first byte.",
-            hint=f"Port 587 usually wants {tls}, port 465 {ssl}: turn the other one off.",
+            _("%(tls)s and %(ssl)s are both on; a connection has either STARTTLS or TLS from the first byte.")
+            % switches,
+            hint=_("Port 587 usually wants %(tls)s, port 465 %(ssl)s: turn the other one off.") % switches,
             id="flasky.E002",
         )
     yield from check_encryption()
     if not 1 <= conf.MAIL_PORT <= 65535:
         yield checks.Error(
-            f"{conf.source('MAIL_PORT')} is {conf.MAIL_PORT}; ports go from 1 to 65535.",
-            hint="587 is usual for STARTTLS with login, 465 for TLS, 25 for a relay of your own.",
+            _("%(name)s is %(port)s; ports go from 1 to 65535.")
+            % {"name": conf.source("MAIL_PORT"), "port": conf.MAIL_PORT},
+            hint=_("587 is usual for STARTTLS with login, 465 for TLS, 25 for a relay of your own."),
             id="flasky.E003",
         )
     if not HOST.fullmatch(conf.MAIL_SERVER):
         yield checks.Error(
-            f"{conf.source('MAIL_SERVER')} is {conf.MAIL_SERVER!r}; it must be a host name or an IP address, "
-            "nothing else.",
-            hint=f"For example smtp.example.com; the port has a place of its own, {conf.source('MAIL_PORT')}.",
+            _("%(name)s is %(host)r; it must be a host name or an IP address, nothing else.")
+            % {"name": conf.source("MAIL_SERVER"), "host": conf.MAIL_SERVER},
+            hint=_("For example smtp.example.com; the port has a place of its own, %(name)s.")
+            % {"name": conf.source("MAIL_PORT")},
             id="flasky.E004",
         )
     user, password = bool(conf.MAIL_USERNAME), bool(conf.MAIL_PASSWORD)
     if user != password:
         names = conf.source("MAIL_USERNAME"), conf.source("MAIL_PASSWORD")
         given, missing = names if user else reversed(names)
+        values = {"given": given, "missing": missing}
         yield checks.Error(
-            f"{given} is set and {missing} is not; a login needs both.",
-            hint=f"Set {missing}, or remove {given} if the relay wants no login.",
+            _("%(given)s is set and %(missing)s is not; a login needs both.") % values,
+            hint=_("Set %(missing)s, or remove %(given)s if the relay wants no login.") % values,
             id="flasky.E005",
         )
     for setting, value in (("MAIL_USERNAME", conf.MAIL_USERNAME), ("MAIL_PASSWORD", conf.MAIL_PASSWORD)):
         if "\0" in value or any("\ud800" <= each <= "\udfff" for each in value):
-            name = conf.source(setting)
+            values = {"name": conf.source(setting)}
             yield checks.Error(
-                f"{name} has a NUL character or half a character, which no login can send.",
-                hint=f"Write {name} anew; any other character is sent in UTF-8.",
+                _("%(name)s has a NUL character or half a character, which no login can send.") % values,
+                hint=_("Write %(name)s anew; any other character is sent in UTF-8.") % values,
                 id="flasky.E012",
             )
     if conf.MAIL_EHLO_NAME and not is_ehlo_name(conf.MAIL_EHLO_NAME):
         yield checks.Error(
-            f"MAIL_EHLO_NAME is {conf.MAIL_EHLO_NAME!r}; it must be the name of a host or an address in brackets.",
-            hint="For example web1.example.com, [192.0.2.1] or [IPv6:2001:db8::1]; or remove it.",
+            _("MAIL_EHLO_NAME is %(host)r; it must be the name of a host or an address in brackets.")
+            % {"host": conf.MAIL_EHLO_NAME},
+            hint=_("For example web1.example.com, [192.0.2.1] or [IPv6:2001:db8::1]; or remove it."),
             id="flasky.E040",
         )
     encrypted = conf.MAIL_USE_TLS or conf.MAIL_USE_SSL
     if user and password and not encrypted and conf.MAIL_SERVER not in LOCAL_HOSTS:
         yield checks.Warning(
-            f"{conf.source('MAIL_PASSWORD')} would travel to {conf.MAIL_SERVER} unencrypted.",
-            hint=f"Set {conf.source('MAIL_USE_TLS')} (port 587) or {conf.source('MAIL_USE_SSL')} (port 465) to True.",
+            _("%(name)s would travel to %(host)s unencrypted.")
+            % {"name": conf.source("MAIL_PASSWORD"), "host": conf.MAIL_SERVER},
+            hint=_("Set %(tls)s (port 587) or %(ssl)s (port 465) to True.")
+            % {"tls": conf.source("MAIL_USE_TLS"), "ssl": conf.source("MAIL_USE_SSL")},
             id="flasky.W001",
         )
 
@@ -180,63 +192,13 @@ def check_encryption() -> Iterator[checks.CheckMessage]:
         conf.MAIL_PORT, ("", "")
     )
     if wrong and getattr(conf, wrong) and not getattr(conf, right):
-        kind = "begin with TLS" if right == "MAIL_USE_SSL" else "speak STARTTLS"
+        sentence = _("%(wrong)s is on with port %(port)s, at which mail servers speak STARTTLS.")
+        if right == "MAIL_USE_SSL":
+            sentence = _("%(wrong)s is on with port %(port)s, at which mail servers begin with TLS.")
+        hint = _("Set %(right)s to True and %(wrong)s to False, or correct %(name)s.")
+        values = {"wrong": conf.source(wrong), "right": conf.source(right), "port": conf.MAIL_PORT}
         yield checks.Warning(
-            f"{conf.source(wrong)} is on with port {conf.MAIL_PORT}, at which mail servers {kind}.",
-            hint=f"Set {conf.source(right)} to True and {conf.source(wrong)} to False, or correct "
-            f"{conf.source('MAIL_PORT')}.",
-            id="flasky.W009",
-        )
-
-
-def check_numbers() -> Iterator[checks.CheckMessage]:
-    limits = (
-        ("MAIL_TIMEOUT", conf.MAIL_TIMEOUT, 1, 3600, "seconds"),
-        ("MAIL_WORKERS", conf.MAIL_WORKERS, 1, 100, "threads"),
-        ("MAIL_GIVE_UP_DAYS", conf.MAIL_GIVE_UP_DAYS, 1, 365, "days"),
-        ("MAIL_KEEP_DAYS", conf.MAIL_KEEP_DAYS, 0, 36_500, "days"),
-        ("MAIL_KEEP_BODIES", conf.MAIL_KEEP_BODIES, 0, 36_500, "days"),
-        ("MAIL_READY_AGE", conf.MAIL_READY_AGE, 0, 30 * 86400, "seconds"),
-        ("MAIL_MAX_CONNECTIONS", conf.MAIL_MAX_CONNECTIONS or 1, 1, 10_000, "connections"),
-        ("MAIL_MAX_RECIPIENTS", conf.MAIL_MAX_RECIPIENTS or 1, 1, 100_000, "recipients"),
-        ("MAIL_RATE", conf.MAIL_RATE or 1, 0.001, 100_000, "messages per second"),
-        ("MAIL_BUDGET_HELD", conf.MAIL_BUDGET_HELD, 0, 10_000_000, "messages"),
-        ("MAIL_DIGEST_AFTER", conf.MAIL_DIGEST_AFTER, 0, 10_000, "mails"),
-        ("MAIL_DIGEST_WINDOW", conf.MAIL_DIGEST_WINDOW, 1, 86_400, "seconds"),
-        ("MAIL_DIGEST_WAIT", conf.MAIL_DIGEST_WAIT, 1, 86_400, "seconds"),
-        ("MAIL_MAX_SIZE", conf.MAIL_MAX_SIZE, 1000, 1_000_000_000, "bytes"),
-    )
-    for name, value, least, most, unit in limits:
-        if not least <= value <= most:
-            yield checks.Error(
-                f"{conf.source(name)} is {value} {unit}.",
-                hint=f"Choose a number from {least:,} to {most:,} {unit}.",
-                id="flasky.E006",
-            )
-
-
-def check_budget() -> Iterator[checks.CheckMessage]:
-    for name in ("MAIL_BUDGET_RECIPIENT", "MAIL_BUDGET_KIND", "MAIL_BUDGET_TOTAL", "MAIL_BUDGET_URGENT"):
-        numbers = getattr(conf, name)
-        are_numbers = all(type(number) is int and 0 <= number <= MOST_IN_BUDGET for number in numbers)
-        if len(numbers) > len(PERIODS) or not are_numbers:
-            default = ", ".join(map(str, vars(Conf)[name].default))
-            yield checks.Error(
-                f"{name} is {numbers!r}; it must be up to three whole numbers of messages from 0 to "
-                f"{MOST_IN_BUDGET:,}: in a minute, an hour and a day.",
-                hint=f"For example {default}, the default; 0 is no limit.",
-                id="flasky.E044",
-            )
-
-
-def check_digests() -> Iterator[checks.CheckMessage]:
-    if conf.MAIL_DIGEST_AFTER and conf.MAIL_DIGEST_WAIT < 2 * conf.MAIL_SWEEP_INTERVAL:
-        yield checks.Warning(
-            f"MAIL_DIGEST_WAIT is {conf.MAIL_DIGEST_WAIT} seconds, and whoever delivers looks every "
-            f"{conf.MAIL_SWEEP_INTERVAL} seconds (MAIL_SWEEP_INTERVAL): what is gathered may leave one by one.",
-            hint=f"Let MAIL_DIGEST_WAIT be {math.ceil(2 * conf.MAIL_SWEEP_INTERVAL)} or more; "
-            "MAIL_DIGEST_AFTER=0 gathers nothing.",
-            id="flasky.W010",
+            sentence % values, hint=hint % {**values, "name": conf.source("MAIL_PORT")}, id="flasky.W009"
         )
 
 
@@ -246,8 +208,9 @@ def check_names() -> Iterator[checks.CheckMessage]:
         nearest = get_close_matches(name, NAMES, 1, cutoff=0.8) if name.startswith(("MAIL_", "FLASKY_MAIL_")) else []
         if nearest and name not in NAMES:
             yield checks.Warning(
-                f"{name} is set, and the outbox has no such setting: it counts for nothing.",
-                hint=f"Did you mean {nearest[0]}? Correct the name, or remove {name}.",
+                _("%(name)s is set, and the outbox has no such setting: it counts for nothing.") % {"name": name},
+                hint=_("Did you mean %(meant)s? Correct the name, or remove %(name)s.")
+                % {"meant": nearest[0], "name": name},
                 id="flasky.W007",
             )
 
@@ -258,8 +221,9 @@ def check_outbox() -> Iterator[checks.CheckMessage]:
         nearest = get_close_matches(path, [OUTBOX, *TRANSPORTS.values()], 1) if isinstance(path, str) else []
         if nearest == [OUTBOX] and not callable(_imported(path)):
             yield checks.Error(
-                f"{setting} is {path}, and there is no such e-mail backend: no mail can be sent.",
-                hint=f"Did you mean {OUTBOX}?",
+                _("%(name)s is %(path)s, and there is no such e-mail backend: no mail can be sent.")
+                % {"name": setting, "path": path},
+                hint=_("Did you mean %(name)s?") % {"name": OUTBOX},
                 id="flasky.E033",
             )
 
@@ -270,8 +234,9 @@ def check_erase_with() -> Iterator[checks.CheckMessage]:
             apps.get_model(label)
         except (AttributeError, LookupError, ValueError):
             yield checks.Error(
-                f"MAIL_ERASE_WITH names {label!r}, and there is no such model: the mails about none are erased.",
-                hint="Write app and model as in AUTH_USER_MODEL, for example accounts.User.",
+                _("MAIL_ERASE_WITH names %(label)r, and there is no such model: the mails about none are erased.")
+                % {"label": label},
+                hint=_("Write app and model as in AUTH_USER_MODEL, for example accounts.User."),
                 id="flasky.E043",
             )
 
@@ -279,41 +244,50 @@ def check_erase_with() -> Iterator[checks.CheckMessage]:
 def check_mailers() -> Iterator[checks.CheckMessage]:
     if lacks_transport() and not conf.is_set("MAIL_TRANSPORT"):
         yield checks.Warning(
-            "MAILERS has the outbox and no alias `transport`: nobody has said which server takes the mail out of it.",
-            hint='Add to MAILERS "transport": {"BACKEND": "django.core.mail.backends.smtp.EmailBackend", '
-            '"OPTIONS": {"host": "smtp.example.com"}}.',
+            _(
+                "MAILERS has the outbox and no alias `transport`: nobody has said which server takes the mail out of "
+                "it."
+            ),
+            hint=_(
+                'Add to MAILERS "transport": {"BACKEND": "django.core.mail.backends.smtp.EmailBackend", '
+                '"OPTIONS": {"host": "smtp.example.com"}}.'
+            ),
             id="flasky.W008",
         )
 
 
 def check_transport() -> Iterator[checks.CheckMessage]:
     path = conf.MAIL_TRANSPORT
+    values = {"name": conf.source("MAIL_TRANSPORT"), "path": path}
     if path == OUTBOX:
         yield checks.Error(
-            f"{conf.source('MAIL_TRANSPORT')} is {path}: the outbox would deliver into itself, without end.",
-            hint="Name the backend behind the outbox, such as smtp.",
+            _("%(name)s is %(path)s: the outbox would deliver into itself, without end.") % values,
+            hint=_("Name the backend behind the outbox, such as smtp."),
             id="flasky.E013",
         )
     try:
         is_backend = callable(import_string(path))
-        wrong = "" if is_backend else "which is no class of an e-mail backend"
+        wrong = "" if is_backend else _("%(name)s leads to %(path)s, which is no class of an e-mail backend.") % values
     except Exception as error:  # the code of a module may raise anything
-        wrong = f"which cannot be imported: {_reason(error)}"
+        sentence = _("%(name)s leads to %(path)s, which cannot be imported: %(reason)s.")
+        wrong = sentence % {**values, "reason": _reason(error)}
     if wrong:
         names = [*TRANSPORTS, *TRANSPORTS.values(), *_providers()]
         if package := missing_package(path):
+            sentence = _("%(name)s leads to %(path)s, for which the package %(package)s is missing.")
             yield checks.Error(
-                f"{conf.source('MAIL_TRANSPORT')} leads to {path}, for which the package {package.name} is missing.",
-                hint=f'Install it: pip install "{package.extra}"; or choose another MAIL_TRANSPORT.',
+                sentence % {**values, "package": package.name},
+                hint=_('Install it: pip install "%(package)s"; or choose another MAIL_TRANSPORT.')
+                % {"package": package.extra},
                 id="flasky.E041",
             )
             return
-        yield checks.Error(
-            f"{conf.source('MAIL_TRANSPORT')} leads to {path}, {wrong}.",
-            hint=f"Use {', '.join(TRANSPORTS)}, the name of an Anymail provider (mailgun, postmark, …) or a "
-            f"dotted path; install or correct what the message names.{_did_you_mean(path, names)}",
-            id="flasky.E009",
+        hint = _(
+            "Use %(names)s, the name of an Anymail provider (mailgun, postmark, …) or a dotted path; install or "
+            "correct what the message names."
         )
+        hint = joined(hint % {"names": listed(TRANSPORTS)}, _did_you_mean(path, names))
+        yield checks.Error(wrong, hint=hint, id="flasky.E009")
         return
     if conf.MAIL_USE_TLS and conf.MAIL_USE_SSL:
         return  # reported above; the backend cannot be made
@@ -321,19 +295,24 @@ def check_transport() -> Iterator[checks.CheckMessage]:
         backend = new_transport().backend
     except Exception as error:  # a backend may refuse its settings with anything
         said = " ".join(str(error).split())
+        hint = _(
+            "Anymail's settings are in ANYMAIL; for Flasky itself they come from the environment with that prefix, for "
+            "example %(variable)s=…"
+        )
         yield checks.Error(
-            f"{conf.source('MAIL_TRANSPORT')} {path} does not accept its settings: {said}",
-            hint="Anymail's settings are in ANYMAIL; for Flasky itself they come from the environment with that "
-            f"prefix, for example {variable_in(said, import_string(path))}=…",
+            _("%(name)s %(path)s does not accept its settings: %(reason)s") % {**values, "reason": said},
+            hint=hint % {"variable": variable_in(said, import_string(path))},
             id="flasky.E010",
         )
     else:
-        for wrong, hint in what_lacks(backend):
-            yield checks.Error(f"{conf.source('MAIL_TRANSPORT')} is {path}, and {wrong}", hint=hint, id="flasky.E042")
+        for lack in what_lacks(backend):
+            wrong, hint = (translation.gettext(each) % {**values, **lack.values} for each in (lack.wrong, lack.hint))
+            yield checks.Error(wrong, hint=hint, id="flasky.E042")
     if not settings.DEBUG and path in STAY_HERE:
         yield checks.Warning(
-            f"{conf.source('MAIL_TRANSPORT')} is {STAY_HERE[path]} while DEBUG is off: no mail leaves this machine.",
-            hint=f"Set {conf.source('MAIL_TRANSPORT')} to smtp or to a provider; .env may have it from development.",
+            _("%(name)s is %(transport)s while DEBUG is off: no mail leaves this machine.")
+            % {**values, "transport": STAY_HERE[path]},
+            hint=_("Set %(name)s to smtp or to a provider; .env may have it from development.") % values,
             id="flasky.W002",
         )
 
@@ -345,26 +324,29 @@ def check_dispatcher() -> Iterator[checks.CheckMessage]:
         missing = [name for name in ("wake", "serve", "stop") if not hasattr(dispatcher, name)]
     except Exception as error:  # the code of a module may raise anything
         extra = next((name for name, ours in DISPATCHERS.items() if ours == path), "")  # what lacks is its extra's
-        install = f'Install it: pip install "flasky-mail[{extra}]"; for Flasky itself -r requirements-{extra}.txt'
-        names = f"Use {', '.join(DISPATCHERS)} or the dotted path of a module.{_did_you_mean(path, DISPATCHERS)}"
+        install = _('Install it: pip install "flasky-mail[%(extra)s]"; for Flasky itself -r requirements-%(extra)s.txt')
+        names = _("Use %(names)s or the dotted path of a module.") % {"names": listed(DISPATCHERS)}
         yield checks.Error(
-            f"MAIL_DISPATCHER leads to {path}, which cannot be imported: {_reason(error)}.",
-            hint=install if extra else names,
+            _("MAIL_DISPATCHER leads to %(path)s, which cannot be imported: %(reason)s.")
+            % {"path": path, "reason": _reason(error)},
+            hint=install % {"extra": extra} if extra else joined(names, _did_you_mean(path, DISPATCHERS)),
             id="flasky.E011",
         )
         return
     if missing:
         yield checks.Error(
-            f"MAIL_DISPATCHER leads to {path}, which has no function {' and no function '.join(missing)}.",
-            hint="A dispatcher is a module with wake(), serve() and stop(); see flasky/mail/dispatchers.",
+            _("MAIL_DISPATCHER leads to %(path)s, which lacks functions: %(names)s.")
+            % {"path": path, "names": listed(missing)},
+            hint=_("A dispatcher is a module with wake(), serve() and stop(); see flasky/mail/dispatchers."),
             id="flasky.E011",
         )
     try:
-        yield from list(getattr(dispatcher, "check", tuple)())
+        yield from map(_translated, list(getattr(dispatcher, "check", tuple)()))
     except Exception as error:  # the code of a module may raise anything
         yield checks.Error(
-            f"MAIL_DISPATCHER leads to {path}, whose check() has failed: {_reason(error)}.",
-            hint="Correct that function: it returns a list of Django's check messages.",
+            _("MAIL_DISPATCHER leads to %(path)s, whose check() has failed: %(reason)s.")
+            % {"path": path, "reason": _reason(error)},
+            hint=_("Correct that function: it returns a list of Django's check messages."),
             id="flasky.E011",
         )
 
@@ -373,30 +355,59 @@ def check_metrics() -> Iterator[checks.CheckMessage]:
     token = conf.MAIL_METRICS_TOKEN
     if token and find_spec("prometheus_client") is None:
         yield checks.Error(
-            "MAIL_METRICS_TOKEN is set, and the package that writes the metrics is not installed.",
-            hint='pip install "flasky-mail[metrics]"; for Flasky itself -r requirements-metrics.txt. '
-            "Or remove MAIL_METRICS_TOKEN.",
+            _("MAIL_METRICS_TOKEN is set, and the package that writes the metrics is not installed."),
+            hint=_(
+                'pip install "flasky-mail[metrics]"; for Flasky itself -r requirements-metrics.txt. '
+                "Or remove MAIL_METRICS_TOKEN."
+            ),
             id="flasky.E030",
         )
     if token and not (len(token) >= MIN_TOKEN and TOKEN.fullmatch(token)):
         yield checks.Error(
-            f"MAIL_METRICS_TOKEN must be {MIN_TOKEN} characters or more, without spaces and without quotes.",
-            hint='python -c "import secrets; print(secrets.token_urlsafe(32))" makes one.',
+            _("MAIL_METRICS_TOKEN must be %(count)s characters or more, without spaces and without quotes.")
+            % {"count": MIN_TOKEN},
+            hint=_('python -c "import secrets; print(secrets.token_urlsafe(32))" makes one.'),
             id="flasky.E031",
         )
     for path in conf.MAIL_METRICS_ALSO if token and find_spec("prometheus_client") else ():
-        try:
-            import_string(path)
-        except Exception as error:  # the code of a module may raise anything
+        if reason := _why_not_imported(path):
             yield checks.Error(
-                f"MAIL_METRICS_ALSO names {path!r}, which cannot be imported: {_reason(error)}.",
-                hint="Write the dotted path of a function that returns metrics of prometheus_client, or remove it.",
+                _("MAIL_METRICS_ALSO names %(path)r, which cannot be imported: %(reason)s.")
+                % {"path": path, "reason": reason},
+                hint=_("Write the dotted path of a function that returns metrics of prometheus_client, or remove it."),
                 id="flasky.E045",
             )
 
 
+def check_language_of() -> Iterator[checks.CheckMessage]:
+    path = conf.MAIL_LANGUAGE_OF
+    if path and (reason := _why_not_imported(path)):
+        yield checks.Error(
+            _("MAIL_LANGUAGE_OF is %(path)r, which cannot be imported: %(reason)s.") % {"path": path, "reason": reason},
+            hint=_(
+                "Write the dotted path of a function that returns the language of a list of addresses, or remove it."
+            ),
+            id="flasky.E046",
+        )
+
+
 def _sentence(words: str) -> str:
     return words[:1].upper() + words[1:]
+
+
+def _why_not_imported(path: str) -> str:
+    try:
+        import_string(path)
+    except Exception as error:  # the code of a module may raise anything
+        return _reason(error)
+    return ""
+
+
+def _translated(message: checks.CheckMessage) -> checks.CheckMessage:
+    """Return a dispatcher's message, which is only marked for translation, in the language of whoever reads it."""
+    message.msg = translation.gettext(message.msg)
+    message.hint = translation.gettext(message.hint) if message.hint else None
+    return message
 
 
 def _reason(error: Exception) -> str:
@@ -423,4 +434,4 @@ def _did_you_mean(path: str, names: Iterable[str]) -> str:
     short = path.removeprefix("anymail.backends.").removeprefix("flasky.mail.dispatchers.").split(".")[0]
     known = {name.lower(): name for name in names}
     close = get_close_matches(short.lower(), known, 1) or get_close_matches(path.lower(), known, 1)
-    return f" Did you mean {known[close[0]]}?" if close else ""
+    return _("Did you mean %(name)s?") % {"name": known[close[0]]} if close else ""
