@@ -37,6 +37,7 @@ ALLOWED = {
         "mail",
         "mail.backend",
         "mail.compat",
+        "mail.db",
         "mail.delivery",
         "mail.dispatchers",
         "mail.migrating",

@@ -19,6 +19,7 @@ from flasky.mail.models import Gathered, OutboxMessage
 from flasky.mail.runtime import clock
 from flasky.mail.storing.insert import insert_message, schedule_of
 from flasky.mail.storing.origin import origin
+from flasky.mail.storing.room import refuse_what_has_no_room
 from flasky.mail.storing.sensitive import ERROR, kind_by_maker, mark
 from flasky.mail.wire.compose import compose, recipients_of
 from flasky.mail.wire.forbidden import with_visible_texts
@@ -64,6 +65,7 @@ class OutboxEmailBackend(BaseEmailBackend):
                     where = where or origin()
                     message = OutboxMessage(**schedule_of(email), **self._fields(email), **where)
                     mark(message)
+                    refuse_what_has_no_room(message)
                     composed.append((email, message, candidate(email, message)))
             except Exception:
                 if not self.fail_silently:

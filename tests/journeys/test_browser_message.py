@@ -177,6 +177,8 @@ def test_j_and_k_lead_through_the_mailbox(browser, site):
         subject = page.locator(".mailbox-open .subject, .mailbox-open h1")
         expect(subject).to_have_text("Newest")
         expect(page.locator(".mailbox-list")).to_be_visible()
+        edges = [page.locator(each).bounding_box()["x"] for each in (".navbar .brand", "main h1")]
+        assert edges[0] == edges[1]  # the brand stands above the content
         page.keyboard.press("j")
         expect(subject).not_to_have_text("Newest")
         page.wait_for_load_state()
@@ -186,3 +188,24 @@ def test_j_and_k_lead_through_the_mailbox(browser, site):
         page.get_by_role("searchbox").focus()
         page.keyboard.press("j")
         expect(page.get_by_role("searchbox")).to_have_value("j")
+
+
+def test_keys_that_come_quickly_add_up_and_the_ends_of_the_list_are_ends(browser, site):
+    for subject in ("First", "Second", "Third"):
+        stored(site, subject, STYLED)
+    with opened(browser, site, viewport={"width": 1280, "height": 800}) as page:
+        page.goto("/mailbox/")
+        subject = page.locator(".mailbox-open .subject, .mailbox-open h1")
+        press_at_once(page, "jj")
+        expect(subject).to_have_text("First")
+        page.wait_for_load_state()
+        press_at_once(page, "kkk")
+        expect(subject).to_have_text("Third")
+
+
+def press_at_once(page, keys):
+    page.evaluate(
+        "keys => [...keys].forEach(key => document.body.dispatchEvent("
+        "new KeyboardEvent('keydown', { key, bubbles: true })))",
+        keys,
+    )

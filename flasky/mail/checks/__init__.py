@@ -17,6 +17,7 @@ from django.utils import translation
 from django.utils.module_loading import import_string
 from django.utils.translation import gettext as _
 
+from flasky.mail.checks.database import check_isolation, check_room
 from flasky.mail.checks.numbers import check_budget, check_digests, check_numbers
 from flasky.mail.compat import backends_of_the_project, lacks_transport
 from flasky.mail.conf import DISPATCHERS, NAMES, TRANSPORTS, Conf, OfDispatcher, conf
@@ -75,7 +76,14 @@ def check_delivery(databases: Any = None, **options: Any) -> list[checks.CheckMe
         clocks = wrong_clocks(Process.objects.alive())
     except DatabaseFailure:
         return []
-    return [*check_writable(), *check_overdue(late, outage), *check_stuck(stuck_ones), *check_clocks(clocks)]
+    return [
+        *check_isolation(),
+        *check_room(),
+        *check_writable(),
+        *check_overdue(late, outage),
+        *check_stuck(stuck_ones),
+        *check_clocks(clocks),
+    ]
 
 
 def check_writable() -> Iterator[checks.CheckMessage]:

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
-from celery import Celery, shared_task, signals
+from celery import Celery, Task, shared_task, signals
 from celery.app import default_app
 from django.core import checks
 from django.utils.translation import gettext_noop as _
@@ -27,10 +27,29 @@ ANSWERING = 0.003  # s, so that the request that wants the wake-up can answer fi
 BETWEEN_WAKES = 0.05  # s between two wake-ups from this process: a burst needs one
 PAUSE = 5  # s between two tries while the broker is away: each takes some ms from the requests
 TIMEOUT = 2  # s for connecting to the broker, and for each of its answers
+MOST_WAITING = 100  # wake-ups in the queue, of whatever age
 EXPIRY = 60  # s after which a wake-up is worth nothing: the sweep has been there long since
 
 
-@shared_task(name=TASK, ignore_result=True)
+class WakeUp(Task):  # type: ignore[misc]
+    def apply_async(
+        self, args: Any = None, kwargs: Any = None, *, producer: Any = None, connection: Any = None, **options: Any
+    ) -> Any:
+        """Publish a wake-up, and not if so many wait that nobody takes them. Whoever comes then looks by itself."""
+        channel = producer.channel if producer else connection and connection.default_channel
+        if channel and self._number_waiting(channel, options) >= MOST_WAITING:
+            return None
+        return super().apply_async(args, kwargs, producer=producer, connection=connection, **options)
+
+    def _number_waiting(self, channel: Any, options: dict[str, Any]) -> int:
+        """Count those in Redis, where nothing goes out of date by itself; RabbitMQ throws them away."""
+        if channel.connection.client.transport.driver_type != "redis":
+            return 0
+        queue = self.app.amqp.router.route(dict(options), self.name)["queue"]
+        return int(channel._size(getattr(queue, "name", queue)))
+
+
+@shared_task(name=TASK, base=WakeUp, ignore_result=True)
 def deliver() -> None:
     """Wake the threads of the worker process that gets this task; they are those of MAIL_DISPATCHER=threads."""
     threads.serve()
@@ -77,7 +96,7 @@ def app_of_our_own() -> Any:
 
 def _configuration() -> dict[str, Any]:
     """Return Celery's settings, which it asks for when it needs the first of them."""
-    sweep = {"task": TASK, "schedule": conf.MAIL_SWEEP_INTERVAL, "options": {"expires": EXPIRY}}
+    sweep = {"task": TASK, "schedule": conf.MAIL_SWEEP_INTERVAL, "options": {"expires": EXPIRY, "expiration": EXPIRY}}
     return {
         "broker_url": conf.CELERY_BROKER_URL,
         "broker_connection_retry_on_startup": True,

@@ -139,6 +139,37 @@ def test_a_burst_needs_few_wake_ups(broker, monkeypatch):
     assert len(published) == 1
 
 
+def test_without_a_worker_wake_ups_do_not_pile_up(broker, settings, monkeypatch):
+    """Nothing in Redis goes out of date by itself: a day without a worker was a list of a million."""
+    monkeypatch.setattr(celery, "MOST_WAITING", 5)
+    settings.CELERY_TASK_DEFAULT_QUEUE = f"hunt-{os.getpid()}"
+    with celery.new_connection() as connection, connection.SimpleQueue(settings.CELERY_TASK_DEFAULT_QUEUE) as queue:
+        for _ in range(20):
+            publish(connection)
+        with connection.Producer() as producer:  # as beat has one
+            publish(producer=producer)
+        waiting = queue.qsize()
+        first = queue.get(timeout=60)
+        queue.clear()
+    is_redis = broker.startswith("redis")
+    assert not is_redis or waiting == 5
+    assert is_redis or first.properties["expiration"] == str(celery.EXPIRY * 1000)  # RabbitMQ throws it away then
+
+
+def test_beats_wake_ups_go_out_of_date_too():
+    options = celery._configuration()["beat_schedule"]["sweep"]["options"]
+    assert options == {"expires": celery.EXPIRY, "expiration": celery.EXPIRY}
+
+
+def publish(connection=None, producer=None):
+    task().apply_async(
+        connection=connection,
+        producer=producer,
+        queue=settings.CELERY_TASK_DEFAULT_QUEUE,
+        expiration=celery.EXPIRY,
+    )
+
+
 @pytest.fixture
 def tries(settings, monkeypatch):
     """Each try to publish on a broker that is away; whoever stops waits no longer than it takes to make one."""

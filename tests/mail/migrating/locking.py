@@ -80,17 +80,20 @@ class Judge:
     """Look after each statement which tables this transaction keeps others from, and how many rows it has touched."""
 
     def __init__(self, tables):
-        self.tables, self.faults, self.locked, self.touched = tables, [], set(), 0
+        self.tables, self.faults, self.locked = tables, [], set()
+        self.touched = None  # by this transaction, as far as is known
 
     def __call__(self, execute, sql, params, many, context):
         connection = context["connection"]
         if not connection.in_atomic_block:
-            self.locked, self.touched = set(), 0
+            self.locked, self.touched = set(), None
             if "CONCURRENTLY" not in sql and any(table in sql for table in self.tables):
                 self.faults.append(f"outside a transaction nothing shows what this locks: {sql}")
             return execute(sql, params, many, context)
-        result = execute(sql, params, many, context)
         look = connection.connection.execute
+        if self.touched is None:  # the transactions before may not have been counted off yet
+            self.touched = look(ROWS_TOUCHED).fetchone()[0] or 0
+        result = execute(sql, params, many, context)
         self.locked |= self.tables & {table for (table,) in look(HELD, [WRITING_WAITS_FOR])}
         touched = look(ROWS_TOUCHED).fetchone()[0] or 0
         if self.locked and touched - self.touched >= ROWS:

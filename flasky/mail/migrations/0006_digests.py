@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('flasky_mail', '0004_clocks'),
+        ('flasky_mail', '0005_action_restored'),
     ]
 
     operations = [
