@@ -19,6 +19,7 @@ SENTENCES: dict[str, str | Promise] = {
     State.FAILED: NOT_HANDED_OVER,
     State.HELD: _("The administrators’ notification is kept back for now."),
     State.CANCELLED: NOT_HANDED_OVER,
+    State.GATHERED: _("The administrators’ notification has gone in one mail with others."),  # whose digest is gone
 }
 
 DONE, NOW, TO_COME, HELD, NOT = "done", "now", "to-come", "held", "not"  # as the style sheet knows a step
@@ -29,6 +30,7 @@ STEPS: dict[str, tuple[tuple[str | Promise, str], ...]] = {
     State.FAILED: ((STORED, DONE), (WAY, DONE), (_("Not accepted"), NOT)),
     State.HELD: ((STORED, DONE), (_("Kept back"), HELD), (ACCEPTED, TO_COME)),
     State.CANCELLED: ((STORED, DONE), (_("Called off"), NOT), (ACCEPTED, TO_COME)),
+    State.GATHERED: ((STORED, DONE), (WAY, DONE), (ACCEPTED, DONE)),
 }
 
 

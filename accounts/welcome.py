@@ -6,13 +6,11 @@ from django.conf import settings
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone, translation
 from django.utils.http import urlencode
-from django.utils.text import Truncator
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from accounts.models import User
-from accounts.names import MAX_LENGTH, NEVER_IN_SUBJECTS
-from accounts.templatetags.names import HAIR_SPACE, unlinked
+from accounts.templatetags.names import in_subject, unlinked
 from flasky.mail import cause_of, language_for, send_email, stored_since
 from flasky.mail.runtime import clock
 from flasky.mail.status.written import long_moment
@@ -24,17 +22,16 @@ MOST_COUNTED = 1000  # mails of a day: each is looked at
 
 
 def tell_administrators(user: User) -> None:
+    """Send the mail about the user; many within minutes become one with a list, as MAIL_DIGEST_AFTER says."""
     language = language_for(settings.FLASKY_ADMIN)
     with translation.override(language):
-        about = {"user": user, **facts(user)}
+        said = facts(user)
+        about = {"user": user, "digest": {"name": user.username, **said}, **said}
         send_email(settings.FLASKY_ADMIN, subject(user), KIND, cause=user, language=language, **about)
 
 
 def subject(user: User) -> str:
-    """Return the subject with the name, in one line of a bounded length that is nothing but a name."""
-    name = NEVER_IN_SUBJECTS.sub(" ", user.username[: 2 * MAX_LENGTH])
-    name = unlinked(" ".join(name.split())).replace("=?", f"={HAIR_SPACE}?")
-    return _("New User: %(name)s") % {"name": Truncator(name).chars(MAX_LENGTH)}
+    return _("New User: %(name)s") % {"name": in_subject(user.username)}
 
 
 def facts(user: User) -> dict[str, Any]:
@@ -87,3 +84,10 @@ def sample(text: str) -> dict[str, Any]:
         "today": in_words(3),
     }
     return {"user": User(username=text), **said, "user_url": url, "message_url": url}
+
+
+def digest_sample(text: str) -> dict[str, Any]:
+    """Return what the mail about several users is shown with as a sample."""
+    said = {name: value for name, value in sample(text).items() if name != "user"}
+    people = [text, "Bo", "陈小明", "Zoë"]
+    return {"mails": [{"name": name, **said, "today": in_words(9)} for name in people], "count": len(people)}

@@ -184,6 +184,7 @@ def settings(url, relay=None, peer=False, **others):
         "NAMES_PER_VISITOR": "0",
         "NAMES_PER_ADDRESS": "0",
         "NAMES_IN_TOTAL": "0",
+        "MAIL_DIGEST_AFTER": "0",
         **dict.fromkeys(BUDGETS, "10000000,10000000,10000000"),
         "SECRET_KEY": "for the benchmarks only, and as long as a key that keeps people out",
         "HTTPS": "False",

@@ -244,6 +244,10 @@ MAIL_BUDGET_KIND = read("MAIL_BUDGET_KIND", [3000, 30_000, 100_000], whole_numbe
 MAIL_BUDGET_TOTAL = read("MAIL_BUDGET_TOTAL", [6000, 60_000, 200_000], whole_numbers)
 MAIL_BUDGET_URGENT = read("MAIL_BUDGET_URGENT", [600, 6000, 20_000], whole_numbers)  # of all urgent ones
 MAIL_BUDGET_HELD = read("MAIL_BUDGET_HELD", 10_000, whole_number)  # held until no more are taken; 0: no limit
+# Mails of a kind that are many within minutes become one with a list, where the kind allows it.
+MAIL_DIGEST_AFTER = read("MAIL_DIGEST_AFTER", 5, whole_number)  # to a recipient leave one by one; 0: all do
+MAIL_DIGEST_WINDOW = read("MAIL_DIGEST_WINDOW", 600, whole_number)  # s in which so many leave
+MAIL_DIGEST_WAIT = read("MAIL_DIGEST_WAIT", 300, whole_number)  # s that a gathered mail waits at most
 MAIL_READY_AGE = read("MAIL_READY_AGE", 900, whole_number)  # s due until /readyz complains; 0: it never does
 MAIL_METRICS_TOKEN = read("MAIL_METRICS_TOKEN", "")  # who has it may read /metrics; without one there is none
 MAIL_GIVE_UP_DAYS = read("MAIL_GIVE_UP_DAYS", 5, whole_number)  # days of temporary refusals until a message fails
@@ -298,7 +302,11 @@ MAIL_LANGUAGE_OF = "accounts.languages.language_of"  # what a mail speaks to the
 
 # With what /mailbox/templates/ and check_mail_templates fill a mail that shows more than a user: see
 # mail/previews/kinds.py.
-MAIL_SAMPLES = {"mail/new_user": "accounts.welcome.sample", "mail/password_reset": "accounts.resets.sample"}
+MAIL_SAMPLES = {
+    "mail/new_user": "accounts.welcome.sample",
+    "mail/new_user_digest": "accounts.welcome.digest_sample",
+    "mail/password_reset": "accounts.resets.sample",
+}
 
 # ANYMAIL_MAILGUN_API_KEY=… in the environment is Anymail's setting MAILGUN_API_KEY, and so for every provider.
 # Those that are dictionaries are JSON, for example ANYMAIL_AMAZON_SES_CLIENT_PARAMS={"region_name": "eu-central-1"}.

@@ -28,6 +28,7 @@ os.environ.update(
     FLASKY_ADMIN="admin@example.com",
     MAIL_TRANSPORT="locmem",
     **{f"MAIL_BUDGET_{share}": "0" for share in ("RECIPIENT", "KIND", "TOTAL", "URGENT")},  # many tests send many mails
+    MAIL_DIGEST_AFTER="0",  # and expect each
     MAIL_DISPATCHER="none",  # a test that wants delivery asks for it
     CELERY_TASK_DEFAULT_QUEUE=f"mail-{QUEUE}",
 )

@@ -22,6 +22,7 @@ ENVIRONMENT = {
     "HTTPS": "False",
     "FORM_MIN_SECONDS": "0",
     "NAMES_IN_TOTAL": "1000",
+    "MAIL_DIGEST_AFTER": "0",  # each name is a mail: it is the mail budget that must hold them
     "FLASKY_ADMIN": "admin@example.com",
     "MAIL_SERVER": "127.0.0.1",
 }

@@ -20,6 +20,7 @@ from django.utils.functional import Promise
 from django.utils.module_loading import import_string
 
 from flasky.mail.conf import conf
+from flasky.mail.images import EmailWithImages, noting_images
 
 if TYPE_CHECKING:
     from django.db.models import Model
@@ -31,9 +32,12 @@ __all__ = [
     "language_for",
     "outcome_of",
     "render_email",
+    "rendered_subject",
     "send_email",
     "stored_since",
 ]
+
+DIGEST = "_digest"  # what the kind of a digest ends with, behind the kind that it tells of
 
 
 class OutboxFull(Exception):
@@ -55,6 +59,7 @@ def send_email(
     priority: str = "normal",
     send_at: datetime | None = None,
     language: str = "",
+    digest: dict[str, Any] | None = None,
     **context: Any,
 ) -> EmailMultiAlternatives:
     """Send `template`.txt and `template`.html, rendered with `context`, to one address or several; return the email.
@@ -62,12 +67,16 @@ def send_email(
     The subject gets the configured prefix. The outbox links the mail to its `cause`, the object that it is about, and
     back. `priority` is urgent, normal or bulk: the more urgent overtakes the others that wait. Nobody delivers it
     before `send_at`, which has a time zone. It speaks `language`, else what `language_for` says, whatever the page
-    speaks; so does a lazy subject. Sent through the outbox, the email's `outbox_message` is the stored row.
+    speaks; so does a lazy subject. Where many such mails come within minutes, those with a `digest`, what a list says
+    of this one, become one mail of the templates `template`_digest. Sent through the outbox, the email's
+    `outbox_message` is the stored row.
     Raise TemplateDoesNotExist for a missing template, ValueError for what no mail can have.
     """
     to = [to] if isinstance(to, str) else list(to)
     with translation.override(language or language_for(to)):
         email = render_email(to, subject, template, **context)
+        if digest is not None:
+            _set_digest(email, digest)
     email.cause = cause_of(cause)  # type: ignore[attr-defined]
     email.priority = priority  # type: ignore[attr-defined]
     if send_at is not None:
@@ -91,17 +100,33 @@ def render_email(
     """Return the email that `send_email` would send."""
     engine = _engine()
     text, html = engine.get_template(f"{template}.txt"), engine.get_template(f"{template}.html")
-    email = EmailMultiAlternatives(
+    with noting_images() as images:
+        in_html = html.render(Context(context, autoescape=engine.autoescape))
+    email = (EmailWithImages if images else EmailMultiAlternatives)(
         subject=f"{conf.FLASKY_MAIL_SUBJECT_PREFIX} {subject}".lstrip(),
         # Plain text must not be escaped for HTML: O'Brien is not O&#x27;Brien.
         body=text.render(Context(context, autoescape=False)),
         from_email=conf.FLASKY_MAIL_SENDER,
         to=[to] if isinstance(to, str) else list(to),
         headers={"Auto-Submitted": "auto-generated"},  # RFC 3834: vacation responders stay silent
+        attachments=[*images.values()],
     )
-    email.attach_alternative(html.render(Context(context, autoescape=engine.autoescape)), "text/html")
+    email.attach_alternative(in_html, "text/html")
     email.kind = template  # type: ignore[attr-defined]
     return email
+
+
+def rendered_subject(template: str, **context: Any) -> str:
+    """Return the subject that `template`_subject.txt makes, in one line."""
+    engine = _engine()
+    return " ".join(engine.get_template(f"{template}_subject.txt").render(Context(context, autoescape=False)).split())
+
+
+def _set_digest(email: EmailMultiAlternatives, digest: dict[str, Any]) -> None:
+    engine, language = _engine(), translation.get_language()
+    for ending in (".txt", ".html", "_subject.txt"):  # now, when somebody is there to hear of it
+        engine.get_template(f"{email.kind}{DIGEST}{ending}")  # type: ignore[attr-defined]
+    email.digest, email.language = digest, language  # type: ignore[attr-defined]
 
 
 def _engine() -> Engine:
@@ -118,11 +143,17 @@ def cause_of(instance: "Model | None") -> str:
 
 
 def outcome_of(cause: str) -> "tuple[int, str] | None":
-    """Return number and state of the newest message with this cause; None if there is none, or no cause."""
+    """Return number and state of the newest message with this cause; None if there is none, or no cause.
+
+    Of one that was gathered, those of its digest.
+    """
     if not cause:
         return None
     messages = installed.get_model("flasky_mail", "OutboxMessage").objects  # no import: the apps may not be ready yet
-    return messages.filter(cause=cause).order_by("-created_at", "-pk").values_list("pk", "state").first()
+    found = messages.filter(cause=cause).order_by("-created_at", "-pk").values_list("pk", "state").first()
+    if not found or found[1] != "gathered":
+        return found
+    return messages.filter(carried__message=found[0]).values_list("pk", "state").first() or found
 
 
 def stored_since(kind: str, moment: datetime, most: int) -> int:

@@ -13,8 +13,9 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from flasky.mail import OutboxFull, dispatchers
 from flasky.mail.db.outages import is_outage
+from flasky.mail.digests.gathering import candidate, put_off
 from flasky.mail.limits.budget import spending
-from flasky.mail.models import OutboxMessage
+from flasky.mail.models import Gathered, OutboxMessage
 from flasky.mail.runtime import clock
 from flasky.mail.storing.insert import insert_message, schedule_of
 from flasky.mail.storing.origin import origin
@@ -25,7 +26,7 @@ from flasky.mail.wire.forbidden import with_visible_texts
 
 logger = logging.getLogger(__name__)
 
-Composed = tuple[EmailMessage, OutboxMessage]
+Composed = tuple[EmailMessage, OutboxMessage, Gathered | None]
 LOST = "Mail number %d of these could not be stored and is lost."
 
 
@@ -65,7 +66,7 @@ class OutboxEmailBackend(BaseEmailBackend):
                     message = OutboxMessage(**schedule_of(email), **self._fields(email), **where)
                     mark(message)
                     refuse_what_has_no_room(message)
-                    composed.append((email, message))
+                    composed.append((email, message, candidate(email, message)))
             except Exception:
                 if not self.fail_silently:
                     raise
@@ -88,17 +89,25 @@ def _store(composed: Sequence[Composed], savepoint: bool) -> int:
     using = router.db_for_write(OutboxMessage)
     connection = connections[using]
     # One INSERT is a transaction by itself; BEGIN and COMMIT would be two more journeys to the database.
-    is_atomic = sum(len(message.recipients) for _, message in composed) < 2 and connection.get_autocommit()
+    is_atomic = sum(len(message.recipients) for _, message, _ in composed) < 2 and connection.get_autocommit()
     # As with any save(), a database error dooms the caller's transaction, but not one who wants to hear of none.
     with nullcontext() if is_atomic else transaction.atomic(using=using, savepoint=savepoint):
-        for _, message in composed:
-            with spending(message) as over:
-                insert_message(message, connection, over)
+        for _, message, gathered in composed:
+            _insert(message, gathered, connection)
         if composed:
             _wake_after_commit(connection)
-    for email, message in composed:
+    for email, message, _ in composed:
         email.outbox_message = message  # type: ignore[attr-defined]
     return len(composed)
+
+
+def _insert(message: OutboxMessage, gathered: Gathered | None, connection: BaseDatabaseWrapper) -> None:
+    # Where all deliver inline, nobody looks later what has been gathered.
+    if gathered and not dispatchers.delivers_inline() and put_off(message, gathered, connection):
+        insert_message(message, connection, gathered)  # no mail by itself: its digest is under the budget
+        return
+    with spending(message) as over:
+        insert_message(message, connection, over)
 
 
 def _store_one_by_one(composed: Sequence[Composed]) -> int:

@@ -6,6 +6,7 @@ Until 6.0 the EMAIL_* settings lead to one backend; from 6.1 on MAILERS names se
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from copy import copy
 from email.encoders import encode_base64
 from email.message import MIMEPart
 from email.mime.base import MIMEBase
@@ -131,3 +132,32 @@ def part_of_bytes(name: str | None, content: bytes, mimetype: str, charset: str)
         is_plain = name.isascii()
         legacy.add_header("Content-Disposition", "attachment", filename=name if is_plain else ("utf-8", "", name))
     return legacy
+
+
+def image_part(name: str, content: bytes, subtype: str, content_id: str) -> MIMEPart | MIMEBase:
+    """Return an image that the HTML of a mail shows, as EmailMessage.attachments takes it."""
+    if HAS_MODERN_PARTS:
+        part = MIMEPart()
+        part.set_content(content, "image", subtype, disposition="inline", filename=name, cid=f"<{content_id}>")
+        return part
+    legacy = MIMEBase("image", subtype)
+    legacy.set_payload(content)
+    encode_base64(legacy)
+    is_plain = name.isascii()
+    legacy.add_header("Content-Disposition", "inline", filename=name if is_plain else ("utf-8", "", name))
+    legacy["Content-ID"] = f"<{content_id}>"
+    return legacy
+
+
+def add_related(body: Any, parts: Sequence[Any]) -> None:
+    """Make of a mail's HTML, in its place, a multipart/related of it and of these parts, which it shows."""
+    if HAS_MODERN_PARTS:
+        body.make_related()
+    else:  # a MIMEText takes no parts, but is written as what its type says
+        root = copy(body)
+        root._headers = [header for header in body._headers if header[0].lower().startswith("content-")]
+        body._headers = [header for header in body._headers if header not in root._headers]
+        body._payload = [root]
+        body["Content-Type"] = "multipart/related"
+    body.set_param("type", "text/html")  # RFC 2387, section 3.1
+    body.get_payload().extend(parts)

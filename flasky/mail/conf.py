@@ -165,6 +165,10 @@ class Conf:
     MAIL_BUDGET_TOTAL = Setting[tuple[int, ...]]((6000, 60_000, 200_000))
     MAIL_BUDGET_URGENT = Setting[tuple[int, ...]]((600, 6000, 20_000))  # of all urgent ones, which have this instead
     MAIL_BUDGET_HELD = Setting(10_000)  # messages held beyond the budget, until no more are taken; 0: no limit
+    # What is beyond so many mails of a kind to a recipient is gathered, and told of in one digest; see digests/
+    MAIL_DIGEST_AFTER = Setting(5)  # mails within MAIL_DIGEST_WINDOW that leave by themselves; 0: all do
+    MAIL_DIGEST_WINDOW = Setting(600)  # s
+    MAIL_DIGEST_WAIT = Setting(300)  # s that a gathered mail waits at most
     MAIL_SWEEP_INTERVAL = Setting[float](15)  # s between two looks for messages that nobody woke us for
     MAIL_STOP_TIMEOUT = Setting[float](15)  # s for the mails on the wire when the process is told to stop
     MAIL_OVERDUE = Setting[float](300)  # s after which a due message that nobody delivers is reported

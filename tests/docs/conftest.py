@@ -46,8 +46,11 @@ class Project:
         for block in blocks("django"):
             path = block.before.strip("`:")
             (self.folder / path).write_text(block.text, "utf-8")
-            for name in OWN_MAILS:
+            for name in OWN_MAILS if "_digest" not in path else ():
                 (self.folder / path.replace("welcome", name)).write_text(block.text, "utf-8")
+
+        with (self.folder / "flasky/settings.py").open("a") as settings:
+            settings.write('\nMAIL_SAMPLES["mail/welcome_digest"] = "accounts.welcome.digest_sample"\n')
 
     def run(self, command, **variables):
         """Run a command of the shell to its end; return the finished process, its output as one text."""

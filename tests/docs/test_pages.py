@@ -17,7 +17,7 @@ RUN = {
     "json": "below",
 }
 SAMPLES = {"text", ""}  # of output, and a drawing
-# tests/mail/web/test_plain_admin.py has such pages in another project
+# tests/mail/web/test_plain_admin.py has such pages in another project, and tests/mail/test_images.py such a mail
 OTHER_PROJECTS = {"html", "css"}
 OTHER_PROGRAMS = {"haproxy", "ini", "mermaid", "nginx", "sql", "yaml"}  # their configurations and drawings
 

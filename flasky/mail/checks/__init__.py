@@ -18,7 +18,7 @@ from django.utils.module_loading import import_string
 from django.utils.translation import gettext as _
 
 from flasky.mail.checks.database import check_isolation, check_room
-from flasky.mail.checks.numbers import check_budget, check_numbers
+from flasky.mail.checks.numbers import check_budget, check_digests, check_numbers
 from flasky.mail.compat import backends_of_the_project, lacks_transport
 from flasky.mail.conf import DISPATCHERS, NAMES, TRANSPORTS, Conf, OfDispatcher, conf
 from flasky.mail.db.outages import what_is_wrong
@@ -51,6 +51,7 @@ def check_mail_settings(**options: Any) -> list[checks.CheckMessage]:
         *check_relay(),
         *check_numbers(),
         *check_budget(),
+        *check_digests(),
         *check_names(),
         *check_outbox(),
         *check_erase_with(),

@@ -1,5 +1,6 @@
 """Check that the numbers in the settings can be meant."""
 
+import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -65,6 +66,9 @@ def check_numbers() -> Iterator[checks.CheckMessage]:
         ("MAIL_MAX_RECIPIENTS", conf.MAIL_MAX_RECIPIENTS or 1, 1, 100_000, RECIPIENTS),
         ("MAIL_RATE", conf.MAIL_RATE or 1, 0.001, 100_000, MESSAGES_PER_SECOND),
         ("MAIL_BUDGET_HELD", conf.MAIL_BUDGET_HELD, 0, 10_000_000, MESSAGES),
+        ("MAIL_DIGEST_AFTER", conf.MAIL_DIGEST_AFTER, 0, 10_000, MESSAGES),
+        ("MAIL_DIGEST_WINDOW", conf.MAIL_DIGEST_WINDOW, 1, 86_400, SECONDS),
+        ("MAIL_DIGEST_WAIT", conf.MAIL_DIGEST_WAIT, 1, 86_400, SECONDS),
         ("MAIL_MAX_SIZE", conf.MAIL_MAX_SIZE, 1000, 1_000_000_000, BYTES),
     )
     for name, value, least, most, unit in limits:
@@ -91,3 +95,17 @@ def check_budget() -> Iterator[checks.CheckMessage]:
                 hint=_("For example %(value)s, the default; 0 is no limit.") % {"value": default},
                 id="flasky.E044",
             )
+
+
+def check_digests() -> Iterator[checks.CheckMessage]:
+    if conf.MAIL_DIGEST_AFTER and conf.MAIL_DIGEST_WAIT < 2 * conf.MAIL_SWEEP_INTERVAL:
+        sentence = _(
+            "MAIL_DIGEST_WAIT is %(value)s seconds, and whoever delivers looks every %(interval)s seconds "
+            "(MAIL_SWEEP_INTERVAL): what is gathered may leave one by one."
+        )
+        hint = _("Let MAIL_DIGEST_WAIT be %(least)s or more; MAIL_DIGEST_AFTER=0 gathers nothing.")
+        yield checks.Warning(
+            sentence % {"value": conf.MAIL_DIGEST_WAIT, "interval": conf.MAIL_SWEEP_INTERVAL},
+            hint=hint % {"least": math.ceil(2 * conf.MAIL_SWEEP_INTERVAL)},
+            id="flasky.W010",
+        )

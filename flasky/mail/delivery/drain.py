@@ -11,6 +11,7 @@ from django.db.models import Count
 from flasky.mail.conf import conf
 from flasky.mail.delivery.engine import deliver_due
 from flasky.mail.delivery.timekeeping import Timekeeper
+from flasky.mail.digests.making import make_digests
 from flasky.mail.limits.releasing import release_what_fits
 from flasky.mail.models import Attempt, OutboxMessage, RelayOutage
 from flasky.mail.runtime.background import work_in_background
@@ -40,6 +41,7 @@ class Drain:
         Timekeeper().look()
         OutboxMessage.objects.take_over_expired()
         release_what_fits()
+        make_digests()
         last_attempt = Attempt.objects.order_by("pk").values_list("pk", flat=True).last() or 0
         try:
             self._deliver_with_threads(look)

@@ -17,6 +17,7 @@ from flasky.mail.delivery.pool import Pool
 from flasky.mail.delivery.progress import Progress
 from flasky.mail.delivery.pruning import DailyPruning
 from flasky.mail.delivery.timekeeping import Timekeeper
+from flasky.mail.digests.making import make_digests
 from flasky.mail.limits.releasing import release_what_fits
 from flasky.mail.models import OutboxMessage, Process, RelayOutage, State
 from flasky.mail.runtime import clock
@@ -173,6 +174,8 @@ class Worker:
             self.wake()
         if not found:
             return
+        if make_digests():
+            self.wake()
         has_grace = clock.seconds_since_jump() < conf.MAIL_LEASE  # whoever lives renews its lease meanwhile
         is_calm = not has_grace and time.monotonic() - self._failed_at >= GRACE
         if is_calm and OutboxMessage.objects.take_over_expired():

@@ -8,10 +8,12 @@ from django.db import connections
 from django.db.models import Q
 
 from flasky.mail.db.connections import alias
-from flasky.mail.models import FurtherRecipient, OutboxMessage, OverBudget, Priority
+from flasky.mail.models import FurtherRecipient, Gathered, OutboxMessage, OverBudget, Priority
 from flasky.mail.runtime import clock
 
-MESSAGES, FURTHER, HELD = (model._meta.db_table for model in (OutboxMessage, FurtherRecipient, OverBudget))
+MESSAGES, FURTHER, HELD, GATHERED = (
+    model._meta.db_table for model in (OutboxMessage, FurtherRecipient, OverBudget, Gathered)
+)
 SLACK = timedelta(seconds=60)  # what was stored later than so was stored by a clock that was ahead
 URGENT = f"priority = '{Priority.URGENT.value}'"
 
@@ -36,13 +38,14 @@ def left(limit: Limit) -> int:
     since, until = now - timedelta(seconds=limit.seconds), now + SLACK
     stored, is_adjusted = _stored(limit.share, since, until)
     if is_adjusted:
-        held, released = OverBudget.objects.held_and_released(_about(limit.share), since, until)
-        stored += released - held
+        about = _about(limit.share)
+        held, released = OverBudget.objects.held_and_released(about, since, until)
+        stored += released - held - Gathered.objects.count_between(about, since, until)
     return limit.most - stored
 
 
 def _stored(share: Share, since: datetime, until: datetime) -> tuple[int, bool]:
-    """Return how many messages were stored, and whether the budget has held or released any since."""
+    """Return how many messages were stored, and whether any since was held, released or gathered."""
     connection: Any = connections[alias()]
     since, until = map(connection.ops.adapt_datetimefield_value, (since, until))
     statement = _statement(share.name, share.is_urgent)
@@ -66,7 +69,8 @@ def _statement(name: str, is_urgent: bool) -> str:
         count += f" + (SELECT COUNT(*) FROM {FURTHER} WHERE address = %(whom)s AND {lately}{of_message})"  # noqa: S608
     held = f"EXISTS (SELECT 1 FROM {HELD} WHERE {lately})"  # noqa: S608
     released = f"EXISTS (SELECT 1 FROM {HELD} WHERE {lately.replace('created', 'released')})"  # noqa: S608
-    return f"SELECT {count}, {held} OR {released}"
+    gathered = f"EXISTS (SELECT 1 FROM {GATHERED} WHERE {lately})"  # noqa: S608
+    return f"SELECT {count}, {held} OR {released} OR {gathered}"
 
 
 def _about(share: Share) -> Q:

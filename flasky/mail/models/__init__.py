@@ -2,6 +2,7 @@
 
 from flasky.mail.models.claims import CLAIM_SIZE, IN_TURN, LOST_CLAIMS_UNTIL_HELD, UNKNOWN_ENDS_UNTIL_HELD
 from flasky.mail.models.daily import DailyTask
+from flasky.mail.models.gathered import MOST_IN_A_DIGEST, Gathered
 from flasky.mail.models.history import MAX_ACTOR, Action, Attempt
 from flasky.mail.models.hourly import HourlyCount
 from flasky.mail.models.message import (
@@ -26,6 +27,7 @@ __all__ = [
     "MAX_ACTOR",
     "MAX_REQUEST_ID",
     "MAX_SOURCE",
+    "MOST_IN_A_DIGEST",
     "SAME_CROWD",
     "SIGNS_MISSED",
     "UNKNOWN_ENDS_UNTIL_HELD",
@@ -34,6 +36,7 @@ __all__ = [
     "ConnectionSlot",
     "DailyTask",
     "FurtherRecipient",
+    "Gathered",
     "HourlyCount",
     "OutboxMessage",
     "OutboxMessageQuerySet",

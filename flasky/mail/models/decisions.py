@@ -3,6 +3,7 @@
 from typing import Any
 
 from flasky.mail.models.batches import Batches
+from flasky.mail.models.gathered import Gathered
 from flasky.mail.models.history import MAX_ACTOR, Action
 from flasky.mail.models.one_database import write_transaction
 from flasky.mail.models.over_budget import OverBudget
@@ -59,6 +60,7 @@ class Decisions(Batches):
             locked = list(self.filter(pk__in=batch).order_by("pk").select_for_update().values_list("pk", flat=True))
             self.model.objects.using(self.db).filter(pk__in=locked).update(**changes)
             OverBudget.objects.using(self.db).leave_to_people(locked)
+            Gathered.objects.using(self.db).leave_to_people(locked)
             Action.objects.using(self.db).bulk_create(
                 Action(message_id=key, verb=verb, actor=by[:MAX_ACTOR]) for key in locked
             )

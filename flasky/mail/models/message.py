@@ -28,6 +28,13 @@ SELECT COUNT(*) FROM (
 ) AS counted
 """
 
+COUNT_TO = """
+SELECT COUNT(*) FROM (
+    SELECT 1 AS one FROM flasky_mail_outboxmessage
+    WHERE first_recipient = %s AND created_at >= %s AND kind = %s LIMIT %s
+) AS counted
+"""
+
 
 # django-stubs gives each of them an as_manager() of its own.
 class OutboxMessageQuerySet(  # type: ignore[override]
@@ -66,9 +73,20 @@ class OutboxMessageQuerySet(  # type: ignore[override]
 
         Past the ORM: a visitor's transaction asks this, and to compile it takes ten times as long as to count.
         """
+        return self._counted(COUNT_SINCE, moment, kind, most)
+
+    def count_to(self, recipient: str, kind: str, moment: datetime, most: int) -> int:
+        """Return the same of those whose first recipient, in lower case, is this one."""
+        return self._counted(COUNT_TO, recipient, moment, kind, most)
+
+    def _counted(self, statement: str, *values: Any) -> int:
         connection: Any = connections[self.db]
+        adapted = [
+            connection.ops.adapt_datetimefield_value(value) if isinstance(value, datetime) else value
+            for value in values
+        ]
         with connection.cursor() as cursor:
-            cursor.execute(COUNT_SINCE, [connection.ops.adapt_datetimefield_value(moment), kind, most])
+            cursor.execute(statement, adapted)
             return int(cursor.fetchone()[0])
 
 

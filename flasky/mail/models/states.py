@@ -13,6 +13,7 @@ class State(models.TextChoices):
     FAILED = "failed", _("Failed")  # refused for good, or given up
     HELD = "held", _("Held")  # kept back until a person decides
     CANCELLED = "cancelled", _("Cancelled")  # given up by hand
+    GATHERED = "gathered", _("In a digest")  # told of in another message, whose state says what became of that
 
     @classmethod
     def waiting(cls) -> tuple["State", ...]:
@@ -25,7 +26,7 @@ class State(models.TextChoices):
     @classmethod
     def finished(cls) -> tuple["State", ...]:
         """Return those in which nothing more happens by itself, so that old messages may be pruned."""
-        return cls.SENT, cls.FAILED, cls.CANCELLED
+        return cls.SENT, cls.FAILED, cls.CANCELLED, cls.GATHERED
 
     @classmethod
     def not_finished(cls) -> tuple["State", ...]:
@@ -63,6 +64,7 @@ class Source(models.TextChoices):
 
     ADMIN = "admin", _("the admin")
     COMMAND = "sendtestemail", "manage.py sendtestemail"
+    DIGEST = "digest", _("a digest")
     UNKNOWN = "", _("elsewhere")  # the shell, another command, a thread
 
 

@@ -100,6 +100,7 @@ def families(found: Stats) -> Iterator[Any]:
     yield _gauge(
         "over_budget_messages", "Messages that the mail budget holds; the count ends at 100,000.", found.over_budget
     )
+    yield _gauge("gathering_messages", "Messages that wait for a digest; the count ends at 100,000.", found.gathering)
 
 
 def _counter(name: str, meaning: str, value: int) -> Any:

@@ -1,7 +1,7 @@
 """List every kind of mail of the project, with sample content to render it with.
 
 A kind is a pair of templates `mail/NAME.txt` and `mail/NAME.html`, in any template directory of the project or of an
-app. Layouts and parts of mails are named `base`, `base_…` or `_…`.
+app. Layouts and parts of mails are named `base`, `base_…` or `_…`; `NAME_digest_subject.txt` is a subject.
 
 A kind is filled with a `user`. One that needs anything else has an entry in `conf.MAIL_SAMPLES`, the dotted path
 of a function such as
@@ -25,11 +25,12 @@ from django.utils import translation
 from django.utils.module_loading import import_string
 from django.utils.translation import gettext_lazy
 
-from flasky.mail import render_email
+from flasky.mail import DIGEST, render_email, rendered_subject
 from flasky.mail.conf import conf
 from flasky.mail.runtime import clock
 
 OWN_SAMPLES = {"mail/flasky_mail/test": "flasky.mail.previews.kinds.test_mail"}  # of the app's own mails
+SUBJECT = "_digest_subject.txt"  # the end of a name
 USUAL = "usual"
 TEXTS = {
     USUAL: "Zoë O'Brien <test>",
@@ -71,14 +72,16 @@ def templates() -> list[str]:
 
 
 def is_mail(path: Path) -> bool:
-    is_part = path.stem == "base" or path.name.startswith(("base_", "_"))
+    is_part = path.stem == "base" or path.name.startswith(("base_", "_")) or path.name.endswith(SUBJECT)
     return path.suffix in (".txt", ".html") and not is_part
 
 
 def sample_email(kind: str, language: str, sample: str) -> EmailMultiAlternatives:
     """Return the email that `send_email` would send in this language with this one of TEXTS."""
     with translation.override(language):
-        return render_email("ann@example.com", "Sample", kind, **sample_context(kind, TEXTS[sample]))
+        context = sample_context(kind, TEXTS[sample])
+        subject = rendered_subject(kind, **context) if kind.endswith(DIGEST) else ""
+        return render_email("ann@example.com", subject or "Sample", kind, **context)
 
 
 def sample_context(kind: str, text: str = TEXTS[USUAL]) -> dict[str, Any]:

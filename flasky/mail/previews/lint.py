@@ -6,6 +6,7 @@ is empty, and would hide a mistyped name for ever. A tag that asks whether somet
 """
 
 import re
+from contextlib import nullcontext
 from html.parser import HTMLParser
 from itertools import product
 from typing import Any
@@ -21,6 +22,7 @@ from django.utils.formats import number_format
 from django.utils.text import Truncator
 from django.utils.translation import gettext as _
 
+from flasky.mail.images import noting_images
 from flasky.mail.previews.kinds import NAMES, TEXTS, languages, sample_context, templates
 
 LARGEST = 102_000  # bytes of HTML; Gmail cuts off what is longer
@@ -57,7 +59,7 @@ def lint_template(kind: str, name: str) -> list[str]:
     largest = 0
     for language, sample in product(languages(), TEXTS):
         try:
-            with translation.override(language):
+            with translation.override(language), noting_images() if name.endswith(".html") else nullcontext():
                 context = Context(sample_context(kind, TEXTS[sample]), autoescape=autoescape)
                 rendered = engine.get_template(name).render(context)
         except Exception as error:  # whatever a template or a sample raises

@@ -2,14 +2,17 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 from django.db import transaction
 
+from flasky.mail.conf import conf
 from flasky.mail.db.connections import alias
 from flasky.mail.models import (
     Action,
     FurtherRecipient,
+    Gathered,
     HourlyCount,
     OutboxMessage,
     ProviderStatus,
@@ -17,7 +20,8 @@ from flasky.mail.models import (
     State,
 )
 from flasky.mail.models.one_database import write_transaction
-from flasky.mail.privacy.trail import Person, Trail, columns, is_named_in_body
+from flasky.mail.privacy.trail import Person, Trail, as_text, columns, is_named_in_body
+from flasky.mail.runtime import clock
 
 ERASED = "(erased)"  # what stands in the place of an address
 BATCH = 500  # keys in one statement
@@ -49,6 +53,8 @@ def erase(person: Person, dry_run: bool = False) -> Erased:
 
 
 def _erase(person: Person, trail: Trail, erased: Erased) -> None:
+    for key in sorted(trail.digests):  # first: what is removed leads to no digest any more
+        _take_out_of_digest(key, trail.whole, erased)
     for keys in _batches(trail.whole):
         _remove(keys, erased)
     for key in sorted(trail.shared | trail.naming):
@@ -83,6 +89,34 @@ def _remove(keys: list[int], erased: Erased) -> None:
     erased.on_the_wire += sum(state == State.SENDING for state in states.values())
 
 
+def _take_out_of_digest(key: int, whole: set[int], erased: Erased) -> None:
+    """Empty a digest that is finished. Any other is removed, and what else it tells of waits for another."""
+    with write_transaction(alias()):
+        digest = OutboxMessage.objects.filter(pk=key).select_for_update().first()
+        if digest is None:
+            return
+        others = {*Gathered.objects.filter(digest=key).values_list("message_id", flat=True)} - whole
+        if digest.is_finished:
+            digest.content, digest.as_given, digest.subject = b"", None, ERASED
+            digest.save(update_fields=["content", "as_given", "subject"])
+            erased.cleaned += 1
+            erased.emptied += 1
+        else:
+            _put_back(others, digest)
+            _remove([key], erased)
+
+
+def _put_back(keys: Iterable[int], digest: OutboxMessage) -> None:
+    """Let the messages wait for another digest, or for a person's decision if the digest does."""
+    soon = clock.now() + timedelta(seconds=2 * conf.MAIL_SWEEP_INTERVAL)
+    waiting = {"finished_at": None, "queued_at": soon, "next_attempt_at": soon}
+    state = State.HELD if digest.state == State.HELD else State.QUEUED
+    was_on_the_wire = {"possible_duplicate": True} if digest.state == State.SENDING else {}
+    for batch in _batches(keys):
+        OutboxMessage.objects.filter(pk__in=batch).update(state=state, **waiting, **was_on_the_wire)
+        Gathered.objects.filter(message__in=batch).update(digest=None, due_at=soon)
+
+
 def _take_out(person: Person, key: int, erased: Erased) -> None:
     """Take the person out of a message that is others' too; what is being sent is left, and noted as such."""
     with write_transaction(alias()):
@@ -99,7 +133,7 @@ def _take_out(person: Person, key: int, erased: Erased) -> None:
             erased.emptied += 1
         elif is_named_in_body(person, message) or person.is_named_in(*columns(message)):
             erased.left.append(key)
-        changed = _clean_history(person, message)
+        changed = _clean_history(person, message) | _clean_gathered(person, message)
         if changed or before != (message.recipients, [*columns(message)], message.content):
             message.save()
             erased.cleaned += 1
@@ -140,6 +174,19 @@ def _find_by_others(person: Person, message: OutboxMessage) -> None:
     else:
         gone = gone.exclude(address=first)
     gone.delete()
+
+
+def _clean_gathered(person: Person, message: OutboxMessage) -> bool:
+    """Let the message leave by itself if it still waits for a digest, which would go to the person, or name them."""
+    gathered = Gathered.objects.filter(message=message).first()
+    if gathered is None or not person.is_named_in(as_text(gathered.envelope), as_text(gathered.says)):
+        return False
+    if gathered.digest_id is None:
+        gathered.delete()
+    else:
+        gathered.envelope, gathered.says = _masked(person, gathered.envelope), _masked(person, gathered.says)
+        gathered.save(update_fields=["envelope", "says"])
+    return True
 
 
 def _clean_history(person: Person, message: OutboxMessage) -> bool:

@@ -11,6 +11,7 @@ from flasky.mail.models import Action, OutboxMessage
 from flasky.mail.privacy.trail import Person, Trail
 from flasky.mail.runtime import clock
 
+LIST = "told of in a list with others"
 ABOUT_THIS_FILE = gettext_lazy(
     "What a site keeps of your mail, as of %(now)s.\n"
     "\n"
@@ -28,6 +29,7 @@ def export(person: Person, file: IO[bytes]) -> tuple[int, int]:
         "a copy for somebody else": trail.copies,
         "to you and others": trail.shared,
         "with your address in it": trail.naming,
+        LIST: trail.digests,
         "caused by you": trail.caused,
     }
     listed, whole = [], 0
@@ -64,7 +66,7 @@ def _described(person: Person, message: OutboxMessage, kinds: list[str], has_fil
         "file": f"messages/{message.pk}.eml" if has_file else None,
         "from": message.from_header,
         "your_addresses": [address for address in message.recipients if person.is_(address)],
-        "subject": message.subject,
+        "subject": "" if LIST in kinds else message.subject,  # it names others
         "message_id": message.message_id,
         "kind": message.kind,
         "state": message.state,

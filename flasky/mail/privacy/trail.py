@@ -7,7 +7,15 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from flasky.mail.models import Action, Attempt, FurtherRecipient, OutboxMessage, OutboxMessageQuerySet, ProviderStatus
+from flasky.mail.models import (
+    Action,
+    Attempt,
+    FurtherRecipient,
+    Gathered,
+    OutboxMessage,
+    OutboxMessageQuerySet,
+    ProviderStatus,
+)
 from flasky.mail.wire.mime import Parts, content_of, decoded, text_of
 
 WINDOW = 50  # messages that are read at once, with their bodies
@@ -56,6 +64,7 @@ class Trail:
     copies: set[int] = field(default_factory=set)  # forwarded, of those before
     shared: set[int] = field(default_factory=set)  # to others too
     naming: set[int] = field(default_factory=set)  # to others, with the person's address somewhere in them
+    digests: set[int] = field(default_factory=set)  # that tell of those before, and what was made of such a digest
     caused: set[int] = field(default_factory=set)  # stored while the person was logged in
     actions: set[int] = field(default_factory=set)  # keys of actions, not of messages
 
@@ -71,10 +80,14 @@ class Trail:
         for address in person.addresses:
             for key, recipients in OutboxMessage.objects.to(address).values_list("pk", "recipients"):
                 (trail.alone if all(map(person.is_, recipients)) else trail.shared).add(key)
-        trail.copies = _forwarded_copies(trail.about | trail.alone)
-        trail.shared -= trail.whole
+        trail.copies = _made_of(trail.about | trail.alone, Action.Verb.FORWARDED)
+        told = Gathered.objects.filter(message__in=trail.whole, digest__isnull=False).values_list("digest", flat=True)
+        trail.digests = {*told}
+        trail.digests |= _made_of(trail.digests, Action.Verb.FORWARDED, Action.Verb.SENT_AGAIN)
+        trail.digests -= trail.whole
+        trail.shared -= trail.whole | trail.digests
         if person.addresses:
-            trail.naming = set(_naming(person)) - trail.whole - trail.shared
+            trail.naming = set(_naming(person)) - trail.whole - trail.shared - trail.digests
         if person.names:
             acted = OutboxMessage.objects.exclude(actor="").values_list("pk", "actor")
             trail.caused = {key for key, actor in acted if person.has_acted_as(actor)}
@@ -87,10 +100,10 @@ def _keys(messages: OutboxMessageQuerySet) -> set[int]:
     return set(messages.values_list("pk", flat=True))
 
 
-def _forwarded_copies(originals: set[int]) -> set[int]:
+def _made_of(originals: set[int], *verbs: Action.Verb) -> set[int]:
     found: set[int] = set()
     while originals:
-        made = Action.objects.filter(verb=Action.Verb.FORWARDED, message__in=originals, other__isnull=False)
+        made = Action.objects.filter(verb__in=verbs, message__in=originals, other__isnull=False)
         originals = {key for key in made.values_list("other", flat=True) if key} - found
         found |= _keys(OutboxMessage.objects.filter(pk__in=originals))
     return found
@@ -106,6 +119,9 @@ def _naming(person: Person) -> Iterator[int]:
             yield key
     for key, address in ProviderStatus.objects.values_list("message_id", "address").iterator():
         if person.is_(address):
+            yield key
+    for key, envelope, says in Gathered.objects.values_list("message_id", "envelope", "says").iterator():
+        if person.is_named_in(as_text(envelope), as_text(says)):
             yield key
     for address in person.addresses:
         yield from FurtherRecipient.objects.filter(address=address).values_list("message_id", flat=True)

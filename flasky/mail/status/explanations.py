@@ -14,6 +14,7 @@ from flasky.mail.models import (
     LOST_CLAIMS_UNTIL_HELD,
     UNKNOWN_ENDS_UNTIL_HELD,
     Action,
+    Gathered,
     OutboxMessage,
     OverBudget,
     Process,
@@ -71,13 +72,21 @@ def why(message: OutboxMessage) -> str:
             return _why_failed(message)
         case State.CANCELLED:
             return _why_cancelled(message)
+        case State.GATHERED:
+            return _in_which_digest(message)
         case State.SENT:
             return _to_whom_sent(message)
 
 
 def _why_later(message: OutboxMessage) -> str:
     values = {"moment": moment(message.next_attempt_at), "reply": _on_one_line(message.last_reply)}
-    if message.queued_at > clock.now():
+    if Gathered.objects.waiting().filter(message=message).exists():
+        sentence = _(
+            "It waits for others of its kind, to be told of in one digest at %(moment)s at the latest; to try it now "
+            "sends it by itself."
+        )
+        sentence %= values
+    elif message.queued_at > clock.now():
         sentence = _("It is to be sent at %(moment)s.") % {"moment": moment(message.queued_at)}
     elif message.last_reply:
         sentence = _("The next try is at %(moment)s, because of the last reply: %(reply)s") % values
@@ -208,6 +217,14 @@ def _why_cancelled(message: OutboxMessage) -> str:
     else:
         sentence = _("It was cancelled.")
     return sentence if message.is_pruned else joined(sentence, _("Requeue it to send it after all."))
+
+
+def _in_which_digest(message: OutboxMessage) -> str:
+    digest = OutboxMessage.objects.filter(carried__message=message).only("state").first()
+    if digest is None:
+        return _("It was told of in a digest, which does not exist any more.")
+    values = {"number": digest.pk, "state": digest.get_state_display().lower()}
+    return _("It is told of in the digest with the number %(number)s, which is: %(state)s.") % values
 
 
 def _to_whom_sent(message: OutboxMessage) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 from django.db.models import Max, QuerySet, Sum
 
-from flasky.mail.models import Attempt, HourlyCount, OutboxMessage, OverBudget, Process, RelayOutage, State
+from flasky.mail.models import Attempt, Gathered, HourlyCount, OutboxMessage, OverBudget, Process, RelayOutage, State
 from flasky.mail.runtime import clock
 from flasky.mail.status.clocks import seconds_ahead
 
@@ -36,6 +36,7 @@ class Stats:
     relays_away: int
     clocks: dict[str, float]  # s by which each host's is ahead of the database's
     over_budget: int  # messages that are held for it
+    gathering: int  # messages that wait for a digest
 
 
 def read_stats() -> Stats:
@@ -59,6 +60,7 @@ def read_stats() -> Stats:
         relays_away=RelayOutage.objects.for_all().count(),
         clocks=seconds_ahead(processes),
         over_budget=_counted(OverBudget.objects.waiting()),
+        gathering=_counted(Gathered.objects.waiting()),
     )
 
 

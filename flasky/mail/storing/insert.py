@@ -8,7 +8,7 @@ from django.db import transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from flasky.mail.db.sql import insert, insert_many
-from flasky.mail.models import FurtherRecipient, OutboxMessage, OverBudget, Priority
+from flasky.mail.models import FurtherRecipient, Gathered, OutboxMessage, OverBudget, Priority
 from flasky.mail.runtime import clock
 from flasky.mail.wire.options import send_at
 
@@ -47,14 +47,16 @@ def priority_of(email: EmailMessage) -> str:
     return str(name)
 
 
-def insert_message(message: OutboxMessage, connection: BaseDatabaseWrapper, over: OverBudget | None = None) -> None:
-    """Insert a new message, the recipients as searches find them, and why the budget holds it if it does."""
+def insert_message(
+    message: OutboxMessage, connection: BaseDatabaseWrapper, reason: OverBudget | Gathered | None = None
+) -> None:
+    """Insert a new message, the recipients as searches find them, and the reason why it does not leave yet."""
     message.first_recipient = message.recipients[0].lower()
-    with transaction.atomic(using=connection.alias) if over else nullcontext():
+    with transaction.atomic(using=connection.alias) if reason else nullcontext():
         insert(message, connection)
-        if over:
-            over.message_id = message.pk
-            insert(over, connection)
+        if reason:
+            reason.message_id = message.pk
+            insert(reason, connection)
     rows = [(message.pk, address.lower(), message.created_at) for address in message.recipients[1:]]
     if rows:
         insert_many(FurtherRecipient, ("message_id", "address", "created_at"), rows, connection)

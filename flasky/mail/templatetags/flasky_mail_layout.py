@@ -1,4 +1,7 @@
-"""What the layout of a mail is made with: {% inlined "flasky_mail/mail.css" %} … {% endinlined %}"""
+"""What the layout of a mail is made with: {% inlined "flasky_mail/mail.css" %} … {% endinlined %}
+
+And images that travel with it: <img src="{% inline_image "logo.png" %}" alt="Flasky">
+"""
 
 from typing import Any
 
@@ -6,9 +9,11 @@ from django import template
 from django.template.base import FilterExpression, NodeList, Parser, Token
 from django.utils.safestring import SafeString, mark_safe
 
+from flasky.mail.images import note_image
 from flasky.mail.styles import inline
 
 register = template.Library()
+register.simple_tag(note_image, name="inline_image")
 
 
 class Inlined(template.Node):

@@ -11,6 +11,7 @@ from flasky.mail.models import OutboxMessage, ProviderStatus
 from flasky.mail.status.explanations import about, why
 from flasky.mail.web.about import Objects
 from flasky.mail.web.cause import Cause
+from flasky.mail.web.digests import digest_context
 from flasky.mail.web.links import Url
 from flasky.mail.web.neighbours import neighbours_context
 from flasky.mail.web.opening import why_closed
@@ -56,6 +57,7 @@ def message_context(
         "panel": "" if tab == HISTORY else f"flasky_mail/web/message/{tab}.html",
         **({} if tab == HISTORY else getattr(Panels(request, message, parts, url), tab)()),
         **neighbours_context(request, message, url, Objects(request, site)),
+        **digest_context(message, url),
         "history": shown_history(message, url),
     }
 

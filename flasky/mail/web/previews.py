@@ -6,11 +6,13 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
+from flasky.mail import DIGEST
 from flasky.mail.previews.kinds import NAMES, TEXTS, USUAL, kinds, languages, sample_email
 from flasky.mail.previews.lint import problems
 from flasky.mail.web.links import mailbox_pages
 from flasky.mail.web.mailbox import debug_only
-from flasky.mail.web.preview import sandboxed
+from flasky.mail.web.preview import sandboxed, with_images
+from flasky.mail.wire.mime import Attachment
 
 
 @debug_only
@@ -48,7 +50,8 @@ def template(request: HttpRequest, kind: str) -> HttpResponse:
 
 def preview(kind: str, language: str, sample: str) -> dict[str, Any]:
     try:
-        return {"sample": sample, "text": sample_email(kind, language, sample).body}
+        email = sample_email(kind, language, sample)
+        return {"sample": sample, "text": email.body, "subject": email.subject if kind.endswith(DIGEST) else ""}
     except Exception as error:  # whatever a template or a sample raises
         return {"sample": sample, "error": f"{type(error).__name__}: {error}"}
 
@@ -57,8 +60,11 @@ def preview(kind: str, language: str, sample: str) -> dict[str, Any]:
 @require_safe
 def html(request: HttpRequest, language: str, sample: str, kind: str) -> HttpResponse:
     require_known(kind, language, sample)
-    [alternative] = sample_email(kind, language, sample).alternatives
-    return sandboxed(str(alternative[0]))
+    email = sample_email(kind, language, sample)
+    [alternative] = email.alternatives
+    images: list[Any] = list(email.attachments)  # a template attaches nothing else
+    attachments = [Attachment(number, part) for number, part in enumerate(images, start=1)]
+    return sandboxed(with_images(str(alternative[0]), attachments))
 
 
 def require_known(kind: str, language: str, sample: str = USUAL) -> None:

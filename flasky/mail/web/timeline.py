@@ -6,7 +6,7 @@ from datetime import datetime
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from flasky.mail.models import Action, Attempt, OutboxMessage, Source
+from flasky.mail.models import Action, Attempt, Gathered, OutboxMessage, Source
 from flasky.mail.status.in_their_words import in_their_words
 from flasky.mail.status.written import listed, number
 
@@ -22,16 +22,22 @@ class Entry:
 
 
 def history(message: OutboxMessage) -> list[Entry]:
-    """Return in the order of time: that it was stored, the attempts, and what people did."""
+    """Return in the order of time: that it was stored, the attempts, what people did, and in which digest it went."""
     happened = [from_attempt(attempt) for attempt in message.attempts.all()]
     happened += [from_action(action) for action in message.actions.all()]
+    happened += [from_digest(message, each) for each in Gathered.objects.filter(message=message, digest__isnull=False)]
     stored = Entry(message.created_at, "stored", _("stored"), details=origin_of(message))
     return [stored, *sorted(happened, key=lambda entry: entry.at)]
+
+
+def from_digest(message: OutboxMessage, gathered: Gathered) -> Entry:
+    return Entry(message.finished_at or gathered.due_at, "gathered", _("went into a digest:"), other=gathered.digest_id)
 
 
 FROM = {
     Source.ADMIN.value: gettext_lazy("from the admin"),
     Source.COMMAND.value: gettext_lazy("from manage.py sendtestemail"),
+    Source.DIGEST.value: gettext_lazy("as a digest"),
     Source.UNKNOWN.value: gettext_lazy("from elsewhere"),
 }
 BY_PERSON = {

@@ -39,17 +39,20 @@ def provider_options(email: EmailMessage) -> dict[str, Any]:
     for name in PROVIDER_OPTIONS:
         if not is_given(email, name):
             continue
-        try:
-            # No database's JSON has a NaN, and none of them half a pair of surrogates.
-            value = getattr(email, name)
-            value = list(value) if isinstance(value, Set) else value
-            text = json.dumps(plain(value), allow_nan=False, ensure_ascii=False)
-            options[name] = json.loads(text.encode())
-        except (TypeError, ValueError, RecursionError) as error:
-            raise ValueError(f"The email's {name} cannot be kept in the outbox: {error}.") from error
+        value = getattr(email, name)
+        options[name] = as_json(name, list(value) if isinstance(value, Set) else value)
     if is_given(email, "send_at"):
         options["send_at"] = None  # nor is a default of the project's to delay it again
     return options
+
+
+def as_json(name: str, value: Any) -> Any:
+    """Return the value of an email's attribute as it comes out of a database. Raise ValueError if none can keep it."""
+    try:
+        # No database's JSON has a NaN, and none of them half a pair of surrogates.
+        return json.loads(json.dumps(plain(value), allow_nan=False, ensure_ascii=False).encode())
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ValueError(f"The email's {name} cannot be kept in the outbox: {error}.") from error
 
 
 def attribute(email: EmailMessage, name: str) -> Any:

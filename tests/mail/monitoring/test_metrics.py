@@ -104,7 +104,7 @@ def test_both_formats_are_read_by_prometheus_own_parsers():
     assert openmetrics["Content-Type"].startswith("application/openmetrics-text")
     plain = {family.name for family in parse_text(text.content.decode())}
     assert plain == {family.name for family in parse_openmetrics(openmetrics.content.decode())}
-    assert len(plain) == 18
+    assert len(plain) == 19
 
 
 def test_every_metric_has_a_name_of_its_kind_and_a_meaning():

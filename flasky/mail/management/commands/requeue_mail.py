@@ -31,6 +31,7 @@ LEFT_OUT: dict[str, Any] = {
     State.FAILED: gettext_lazy("failed"),
     State.HELD: gettext_lazy("held"),
     State.CANCELLED: gettext_lazy("cancelled"),
+    State.GATHERED: gettext_lazy("in a digest"),
 }
 
 
