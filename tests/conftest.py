@@ -51,6 +51,7 @@ LONG = (
     "mail/test_djangos_own.py",
     "site/test_database_away.py",
     "site/test_outbox_before.py",
+    "steps/",
     "test_deployment.py",
 )
 
