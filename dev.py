@@ -53,9 +53,17 @@ def run(port):
 
 def test(commands):
     install("requirements.txt", "requirements-dev.txt")
+    use_python_as_it_is()
     for command in commands:
         say(command.removeprefix("-m "))
         call(*shlex.split(command))
+
+
+def use_python_as_it_is():
+    """Forget what a shell tells Python to do in another way: to leave out assertions, say, or to read no UTF-8."""
+    for name in [name for name in os.environ if name.startswith("PYTHON")]:
+        del os.environ[name]
+    os.environ["PYTHONUTF8"] = "1"
 
 
 def require_free_port(port):

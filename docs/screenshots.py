@@ -41,6 +41,10 @@ def main():
         page.locator(".rows").get_by_role("link").first.click()
         page.frame_locator("iframe").get_by_text("has joined").wait_for()
         page.screenshot(path=HERE / "message.png")
+        page.goto("/mailbox/?q=kind:new_user+is:sent")
+        page.frame_locator("iframe").get_by_text("has joined").wait_for()
+        page.set_viewport_size({"width": 1280, "height": 720})
+        page.screenshot(path=HERE / "mailbox.png")
         browser.close()
 
 

@@ -1,5 +1,4 @@
 import os
-import signal
 import ssl
 import threading
 import time
@@ -38,21 +37,37 @@ LONGEST = (
     "site/",
     "docs/",
 )
-# What `make test` leaves to `make test-long`, but for its main roads.
+# What `make test` leaves to `make test-long`, but for its main roads: what starts many servers, browsers or Pythons, or
+# waits for time-outs, and long tables of cases. Before adding to it, look whether the test can be made short.
 LONG = (
+    "accounts/test_hostile_names.py",
     "benchmarks/",
     "docs/test_commands.py",
     "docs/test_python.py",
+    "docs/test_settings.py",
     "drill/",
+    "faults/test_canaries.py",
     "foreign/",
     "fuzz/",
+    "guard/test_behind_nginx.py",
+    "guard/test_servers.py",
     "journeys/",
+    "mail/delivery/test_alarms.py",
+    "mail/delivery/test_every_message_ends.py",
+    "mail/delivery/test_relay_table.py",
     "mail/dispatchers/",
+    "mail/migrating/test_table_locks.py",
     "mail/test_djangos_own.py",
+    "mail/transports/test_every_provider.py",
+    "mail/transports/test_in_time.py",
+    "mail/web/test_plain_admin.py",
+    "mail/web/test_words.py",
+    "mail/wire/test_shapes_at_providers.py",
     "site/test_database_away.py",
     "site/test_outbox_before.py",
     "steps/",
     "test_deployment.py",
+    "test_settings.py",
 )
 
 rules.register_profile("suite", deadline=None)  # a busy machine is no fault of the code
@@ -61,9 +76,6 @@ rules.load_profile("suite")
 
 
 def pytest_configure():
-    """Be stopped as whatever is started on a terminal: a shell lets its background jobs, and theirs, ignore Ctrl-C."""
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ.pop("PYTEST_ADDOPTS", None)  # what this run was told is none of the projects' that tests start
 
 

@@ -1,15 +1,20 @@
-"""The project's own settings, with every variable that a developer's machine might set fixed."""
+"""The project's own settings, whatever a developer's machine has set."""
 
 import os
 import tempfile
+import zlib
 from pathlib import Path
+
+from tests.surroundings import make_the_same
+
+make_the_same()
 
 SCRATCH = Path(tempfile.mkdtemp(prefix="flasky-tests-"))
 DATABASE = os.environ.get("TEST_DATABASE_URL") or f"sqlite:///{SCRATCH / 'db.sqlite3'}"
 
-for name in list(os.environ):
-    if name.startswith(("MAIL_", "FLASKY_", "ANYMAIL_", "CELERY_", "DJANGO_SUPERUSER_", "LANGUAGE_CODE", "TIME_ZONE")):
-        del os.environ[name]
+# Nobody else's on a broker of this machine: not another clone's, database's or process's of the tests.
+QUEUE = f"{zlib.crc32(__file__.encode())}-{DATABASE.partition(':')[0]}-{os.environ.get('PYTEST_XDIST_WORKER', 'tests')}"
+
 os.environ.update(
     ENV_FILE=os.devnull,
     SECRET_KEY="for the tests only, and as long as a key that keeps people out",
@@ -24,7 +29,7 @@ os.environ.update(
     MAIL_TRANSPORT="locmem",
     **{f"MAIL_BUDGET_{share}": "0" for share in ("RECIPIENT", "KIND", "TOTAL", "URGENT")},  # many tests send many mails
     MAIL_DISPATCHER="none",  # a test that wants delivery asks for it
-    CELERY_TASK_DEFAULT_QUEUE=f"mail-{DATABASE.partition(':')[0]}-{os.environ.get('PYTEST_XDIST_WORKER', 'tests')}",
+    CELERY_TASK_DEFAULT_QUEUE=f"mail-{QUEUE}",
 )
 
 from flasky.settings import *  # noqa: E402, F403

@@ -35,6 +35,7 @@ ALLOWED = {
         "mail",
         "mail.backend",
         "mail.compat",
+        "mail.db",
         "mail.delivery",
         "mail.dispatchers",
         "mail.migrating",

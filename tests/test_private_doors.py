@@ -11,10 +11,12 @@ import pytest
 from django.contrib.admin import ModelAdmin
 from django.core.mail.backends.smtp import EmailBackend
 from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.template import Engine
 from django.test import utils as utilities
+from requests import Response
 
 from flasky.mail.transports.backends import new_backend
 
@@ -34,6 +36,9 @@ DOORS = [
     (utilities, "_TestState", "runtime/test_run.py knows by it that a project's tests run"),
     (HttpRequest, "_set_content_type_params", "site/requests.py lets a request be none of a known type there"),
     (Engine(), "template_builtins", "previews/lint.py adds its strict tags to it"),
+    (MigrationExecutor, "_create_project_state", "migrating/announcing.py learns from it which tables there are"),
+    (Response(), "_content", "transports/in_time.py keeps there what it has read of an answer"),
+    (Response(), "_content_consumed", "transports/in_time.py says there that it has read the answer"),
 ]
 if find_spec("psycopg_pool"):
     from psycopg_pool import ConnectionPool

@@ -53,6 +53,7 @@ def values(run):
     return read
 
 
+@pytest.mark.main_road
 def test_the_defaults_are_those_of_the_contract(values):
     relay = ("MAIL_SERVER", "MAIL_PORT", "MAIL_USE_TLS", "MAIL_USE_SSL", "MAIL_USERNAME", "MAIL_TIMEOUT")
     mail = ("FLASKY_ADMIN", "FLASKY_MAIL_SUBJECT_PREFIX", "FLASKY_MAIL_SENDER", "MAIL_TRANSPORT", "MAIL_DISPATCHER")
@@ -76,6 +77,7 @@ def test_the_defaults_are_those_of_the_contract(values):
     ]
 
 
+@pytest.mark.main_road
 def test_the_env_file_is_read_and_the_environment_wins(values):
     env_file = "# a comment\n\nMAIL_SERVER=file.test\nexport MAIL_PORT=587\nMAIL_USE_TLS=on\n"
     assert values("MAIL_SERVER", "MAIL_PORT", "MAIL_USE_TLS", env_file=env_file, MAIL_SERVER="env.test") == [
@@ -99,6 +101,7 @@ def test_what_the_readme_says_of_production_wins_over_what_make_run_wrote():
     assert production.startswith("DEBUG=False\n")
 
 
+@pytest.mark.main_road
 def test_a_mistyped_variable_is_said_by_every_command(run):
     finished = run("manage.py", "check", env_file="MAIL_SEVER=x\n", SECRET_KEY="x", FLASKY_ADMN="y")
     assert "MAIL_SEVER is set in" in finished.stderr

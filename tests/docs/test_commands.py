@@ -189,6 +189,7 @@ def store_three_mails(project):
         "prune_mail",
         "export_mail",
         "erase_mail",
+        "restored",
         "migration_locks",
         "drill",
     ],

@@ -18,6 +18,7 @@ from flasky.mail import delivery
 from flasky.mail.delivery import claims
 from flasky.mail.models import OutboxMessage, State
 from tests.celery_worker import broker_url
+from tests.children import Child
 from tests.conftest import use_relay, wait_until
 from tests.databases import empty_database
 
@@ -150,13 +151,12 @@ def test_a_worker_that_cannot_work_ends_the_drill(tmp_path):
 
 def test_ctrl_c_leaves_nothing_behind(tmp_path):
     command = [sys.executable, "manage.py", "drill", "--kills", "50"]
-    drill = subprocess.Popen(
-        command, env={**os.environ, **environment(tmp_path)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    while " killed " not in drill.stdout.readline():
-        assert drill.poll() is None
-    drill.send_signal(signal.SIGINT)
-    _, errors = drill.communicate(timeout=60)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with Child(command, env={**os.environ, **environment(tmp_path)}, **pipes) as drill:
+        while " killed " not in drill.stdout.readline():
+            assert drill.poll() is None
+        drill.send_signal(signal.SIGINT)
+        _, errors = drill.communicate(timeout=60)
     assert drill.returncode == 130
     # psycopg's pool says it, and nobody else says anything, if the signal met a query.
     said = [line for line in errors.splitlines() if not line.startswith("WARNING psycopg.pool: ")]

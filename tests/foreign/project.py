@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from glob import glob
 from pathlib import Path
 
+from tests.children import Child
 from tests.conftest import missing
 from tests.docs.pages import ROOT, blocks
 from tests.pins import pins
@@ -92,7 +93,7 @@ class Project:
         """Serve the project with its own runserver, whose URL is in `url`; what it says is in `log`."""
         command = [self.bin / "python", "-u", "manage.py", "runserver", "--noreload", "127.0.0.1:0"]
         self.log, listening = [], threading.Event()
-        with subprocess.Popen(
+        with Child(
             command,
             cwd=self.folder,
             env=self.environment,

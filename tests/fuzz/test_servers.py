@@ -2,13 +2,13 @@
 
 import re
 import socket
-import subprocess
 import sys
 from contextlib import contextmanager
 
 import pytest
 from hypothesis import given
 
+from tests.children import Child
 from tests.conftest import wait_until
 from tests.fuzz.amount import TIMEOUT, trying
 from tests.fuzz.requests import connections
@@ -88,7 +88,7 @@ def uvicorn(site):
     command = [sys.executable, "-m", "uvicorn", "flasky.asgi:application", "--port", str(port), "--no-proxy-headers"]
     with (
         open(f"{site.folder}/log", "w+") as log,
-        subprocess.Popen(command, env=site.environment, stderr=log, stdout=log) as process,
+        Child(command, env=site.environment, stderr=log, stdout=log) as process,
     ):
         try:
             wait_until(lambda: answers("127.0.0.1", port))

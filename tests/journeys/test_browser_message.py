@@ -177,6 +177,8 @@ def test_j_and_k_lead_through_the_mailbox(browser, site):
         subject = page.locator(".mailbox-open .subject, .mailbox-open h1")
         expect(subject).to_have_text("Newest")
         expect(page.locator(".mailbox-list")).to_be_visible()
+        edges = [page.locator(each).bounding_box()["x"] for each in (".navbar .brand", "main h1")]
+        assert edges[0] == edges[1]  # the brand stands above the content
         page.keyboard.press("j")
         expect(subject).not_to_have_text("Newest")
         page.wait_for_load_state()

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import requests
 
+from tests.children import Child
 from tests.conftest import wait_until
 from tests.own_servers import free_port
 from tests.running_site import Site, Visitor
@@ -254,7 +255,7 @@ def test_a_development_server_that_is_stopped_finishes_the_mail_on_the_wire(tmp_
     site.url = f"http://127.0.0.1:{free_port()}"
     smtp_server.gate.clear()
     command = [sys.executable, "manage.py", "runserver", site.url.removeprefix("http://"), *options]
-    with subprocess.Popen(command, env=site.environment, start_new_session=True, stderr=subprocess.DEVNULL) as server:
+    with Child(command, env=site.environment, start_new_session=True, stderr=subprocess.DEVNULL) as server:
         wait_until(lambda: accepts_connections(site.url))
         Visitor(site).submit("Ann")
         smtp_server.wait_until_in_data(1)

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 import pytest
 
 from tests.celery_worker import broker_url
+from tests.children import Child
 from tests.conftest import wait_until
 from tests.journeys.test_outages import MESSAGES, SHORT, STORE, check_all_accepted
 from tests.networks import Host
@@ -100,7 +101,7 @@ class Net:
 
     @contextmanager
     def working(self, *command):
-        with subprocess.Popen(command, env=self.environment, stderr=subprocess.DEVNULL) as process:
+        with Child(command, env=self.environment, stderr=subprocess.DEVNULL) as process:
             try:
                 yield
             finally:
@@ -160,7 +161,7 @@ def test_a_host_that_stays_cut_off_from_the_database_can_be_stopped(net):
 )
 def test_a_host_that_is_cut_off_in_a_transaction_does_not_keep_its_locks(net, before, table):
     net.ask(before)
-    with net.in_a_transaction(table), subprocess.Popen(net.host.command(*WORKER), env=net.environment):
+    with net.in_a_transaction(table), Child(net.host.command(*WORKER), env=net.environment):
         wait_until(net.somebody_waits, timeout=60)
         net.links["database"].cut()
         net.host.kill_all()  # its system says nothing of that to the database: the link is cut

@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 import pytest
 
 from tests.celery_worker import COMMAND, broker_url, celery_worker
+from tests.children import Child
 from tests.conftest import wait_until
 from tests.own_servers import OwnPostgresql, OwnRedis, small_disk
 from tests.running_site import Site, Visitor
@@ -40,7 +41,7 @@ SHORT = {"DJANGO_SETTINGS_MODULE": "tests.haste"}
 def worker(site, **variables):
     command = [sys.executable, "manage.py", "deliver_mail", "--loop"]
     environment = {**site.environment, **variables}
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+    with Child(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
         process.stdout.readline()
         try:
             yield process
@@ -87,7 +88,7 @@ def test_a_worker_that_starts_without_its_broker_delivers_all_the_same(tmp_path)
         variables = {**SHORT, "MAIL_DISPATCHER": "celery", "CELERY_BROKER_URL": "redis://127.0.0.1:1/0"}
         with Site(tmp_path, relay, **variables) as site:
             assert Visitor(site).submit("Ann").status_code == 200
-            with subprocess.Popen(COMMAND, env=site.environment, stderr=subprocess.DEVNULL) as process:
+            with Child(COMMAND, env=site.environment, stderr=subprocess.DEVNULL) as process:
                 try:
                     relay.wait_for(1)
                 finally:

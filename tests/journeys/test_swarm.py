@@ -5,7 +5,6 @@ The processes are worker commands; or two Celery workers, a worker command and a
 
 import os
 import signal
-import subprocess
 import sys
 import threading
 from collections import Counter
@@ -14,6 +13,7 @@ from contextlib import ExitStack, contextmanager
 import pytest
 
 from tests.celery_worker import broker_url
+from tests.children import Child
 from tests.conftest import wait_until
 from tests.databases import new_database
 from tests.scripted_relay import ScriptedRelay
@@ -82,7 +82,7 @@ class Swarm:
     def process(self, log, *arguments, **variables):
         """Run a process that delivers; it must end by itself after SIGTERM, and in order."""
         environment = {**self.environment, **variables}
-        with subprocess.Popen([sys.executable, *arguments], env=environment, stdout=log, stderr=log) as process:
+        with Child([sys.executable, *arguments], env=environment, stdout=log, stderr=log) as process:
             try:
                 yield
                 process.send_signal(signal.SIGTERM)

@@ -10,8 +10,9 @@ each message, and adds what its other threads have not committed yet.
 import logging
 import threading
 import time
+import weakref
 from collections import OrderedDict, defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -33,7 +34,6 @@ NEAR = 64  # messages left, from which on each one is counted
 PARTS = 60  # of a period, after one of which a process counts anew
 MOST_REMEMBERED = 10_000  # shares of which a process knows something
 BUSY = 1  # s since the message before
-LONGEST_TRANSACTION = 5  # s after which one is taken for rolled back
 TELL_INTERVAL = 3600  # s in which a process tells once that a limit is reached
 
 
@@ -55,9 +55,32 @@ class _Known:
         return now < self.until and bool(self.room or is_believed)
 
 
+class _Uncommitted:
+    """One of a share that a thread spends and has not committed yet, so that the other threads cannot count it."""
+
+    def __init__(self, connection: Any) -> None:
+        self.thread = threading.get_ident()
+        self._connection = weakref.ref(connection)
+        self._is_stored = False
+
+    def note_stored(self, connection: Any, commit: Callable[[], None]) -> None:
+        self._commit = commit
+        try:
+            connection.on_commit(commit)
+        finally:
+            self._is_stored = True
+
+    def is_open(self) -> bool:
+        """Return whether its transaction is. A rollback tells nobody, but there is nothing to do any more after it."""
+        if not self._is_stored:
+            return True
+        connection = self._connection()
+        return connection is not None and any(self._commit in callback for callback in [*connection.run_on_commit])
+
+
 _shares: OrderedDict[Share, _Known] = OrderedDict()
 _limits: dict[Share, dict[Limit, _Known]] = {}
-_uncommitted: dict[Share, list[tuple[int, float]]] = defaultdict(list)  # thread, until when it is believed
+_uncommitted: dict[Share, list[_Uncommitted]] = defaultdict(list)
 _told: dict[str, float] = {}
 _stored_at = float("-inf")  # on the monotonic clock
 _lock = threading.Lock()
@@ -74,14 +97,14 @@ def spending(message: OutboxMessage) -> Iterator[OverBudget | None]:
     reached, unknown = _from_memory(shares_of(message), within)
     if reached or unknown:
         take_write_lock(connection)
-    for share in unknown:
-        reached = reached or _look(share, within)
+    mine = _Uncommitted(connection)
     try:
+        for share in unknown:
+            reached = reached or _look(share, within, mine)
         yield _hold(message, reached) if reached else None
     finally:
         if unknown:
-            mine = threading.get_ident()
-            connection.on_commit(lambda: _commit(unknown, mine, within))
+            mine.note_stored(connection, lambda: _commit(unknown, mine.thread, within))
 
 
 def shares_of(message: OutboxMessage) -> Iterator[Share]:
@@ -122,15 +145,15 @@ def _from_memory(shares: Iterator[Share], within: Callbacks) -> tuple[Limit | No
     return None, unknown
 
 
-def _look(share: Share, within: Callbacks) -> Limit | None:
+def _look(share: Share, within: Callbacks, mine: _Uncommitted) -> Limit | None:
     """Return the limit that is reached, if one is; know more of the share then."""
-    now, mine = time.monotonic(), threading.get_ident()
+    now = time.monotonic()
     with _lock:
-        believed = [(thread, until) for thread, until in _uncommitted.pop(share, ()) if until > now]
-        _uncommitted[share] = [*believed, (mine, now + LONGEST_TRANSACTION)]
+        believed = [spent for spent in _uncommitted.pop(share, ()) if spent.is_open()]
+        _uncommitted[share] = [*believed, mine]
         limits = dict(_limits.get(share, {}))
     # Its own are counted, for they are in this very transaction; those of the other threads nobody sees yet.
-    others = sum(thread != mine for thread, _ in believed)
+    others = sum(spent.thread != mine.thread for spent in believed)
     most_spent = None  # in a longer period, and so in a shorter one too
     for limit in limits_of(share):
         if limit in limits and limits[limit].counts(now, within):
@@ -172,7 +195,7 @@ def _commit(shares: list[Share], thread: int, within: Callbacks) -> None:
             for known in _limits.get(share, {}).values():
                 if known.within is within:
                     known.within = None
-            if rest := [entry for entry in _uncommitted.pop(share, ()) if entry[0] != thread]:
+            if rest := [spent for spent in _uncommitted.pop(share, ()) if spent.thread != thread]:
                 _uncommitted[share] = rest
 
 

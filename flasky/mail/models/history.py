@@ -62,6 +62,7 @@ class Action(models.Model):
         SENT_AGAIN = "sent_again", _("sent again as a new message")
         COPIED = "copied", _("made from another message")
         FORWARDED = "forwarded", _("forwarded")
+        RESTORED = "restored", _("put back from a copy")  # of the database: it may have left since
         OPENED = "opened", _("opened")  # its content was shown, or downloaded
 
     message = models.ForeignKey("OutboxMessage", models.CASCADE, related_name="actions")

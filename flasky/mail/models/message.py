@@ -14,6 +14,7 @@ from flasky.mail.models.decisions import Decisions
 from flasky.mail.models.history import MAX_ACTOR
 from flasky.mail.models.misdated import Misdated
 from flasky.mail.models.recipients import ByRecipient
+from flasky.mail.models.restored import Restored
 from flasky.mail.models.retention import Retention
 from flasky.mail.models.states import Priority, State
 from flasky.mail.runtime import clock
@@ -30,7 +31,7 @@ SELECT COUNT(*) FROM (
 
 # django-stubs gives each of them an as_manager() of its own.
 class OutboxMessageQuerySet(  # type: ignore[override]
-    Claims, Decisions, Retention, Misdated, ByRecipient, models.QuerySet["OutboxMessage"]
+    Claims, Decisions, Retention, Misdated, Restored, ByRecipient, models.QuerySet["OutboxMessage"]
 ):
     def unfinished(self) -> "OutboxMessageQuerySet":
         """Return what is queued, the first due first, and then what is being sent; read in the index's own order."""

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+from contextlib import suppress
 from email import message_from_bytes
 from email.parser import BytesHeaderParser
 from email.policy import default
@@ -70,7 +71,14 @@ class MailServer:
 
     def __exit__(self, *error):
         self.stop()
-        shutil.rmtree(self.folder)
+        # Those that deliver to a mailbox outlive the server: until they are gone, there may be another file.
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        wait_until(self._is_removed)
+
+    def _is_removed(self):
+        shutil.rmtree(self.folder, ignore_errors=True)
+        return not self.folder.exists()
 
     def start(self):
         self.begin()

@@ -21,6 +21,7 @@ from flasky.mail.status.alerts import somebody_delivers
 from flasky.mail.transports import TransportUnavailable
 from tests.actors import claim, expire, on_this_database, succeed
 from tests.celery_worker import broker_url, celery_worker
+from tests.children import Child
 from tests.docs.pages import blocks
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -62,7 +63,7 @@ def delivery(dispatcher, settings):
 def worker_command(environment):
     command = [sys.executable, "manage.py", "deliver_mail", "--loop"]
     often = {"DJANGO_SETTINGS_MODULE": "tests.haste"}  # nobody wakes it: a mail waits for its next look
-    with subprocess.Popen(command, env={**os.environ, **environment, **often}, stdout=subprocess.PIPE) as process:
+    with Child(command, env={**os.environ, **environment, **often}, stdout=subprocess.PIPE) as process:
         process.stdout.readline()
         yield
         process.terminate()

@@ -2,8 +2,11 @@
 
 import logging
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 from django.core.mail import EmailMessage, mail_admins
@@ -80,6 +83,9 @@ def make_older(seconds):
         over.released_at = over.released_at and over.released_at - ago
         over.save()
     forget()
+
+
+an_hour_later = SimpleNamespace(monotonic=lambda: time.monotonic() + 3600)
 
 
 def test_what_is_beyond_the_budget_of_a_recipient_is_held_and_the_others_are_not(settings):
@@ -215,6 +221,34 @@ def test_what_another_thread_has_not_committed_yet_is_counted(settings):
 
     at_once(store_slowly, store_meanwhile)
     assert counts() == {State.QUEUED: 2, State.HELD: 1}
+
+
+@pytest.mark.skipif("connection.vendor == 'sqlite'", reason="SQLite has one writer at a time")
+@pytest.mark.parametrize("end", ["open", "rolled back"])
+def test_what_another_thread_has_stored_is_counted_while_its_transaction_is_open_however_long(
+    settings, monkeypatch, end
+):
+    settings.MAIL_BUDGET_TOTAL = (2,)
+    stored, looked = threading.Event(), threading.Event()
+
+    def store_slowly():
+        with suppress(ZeroDivisionError), transaction.atomic():
+            with suppress(ZeroDivisionError), transaction.atomic():
+                store()
+                if end == "rolled back":
+                    raise ZeroDivisionError
+            stored.set()
+            assert looked.wait(30)
+            raise ZeroDivisionError
+
+    def store_meanwhile():
+        assert stored.wait(30)
+        monkeypatch.setattr(budget, "time", an_hour_later)
+        store(2)
+        looked.set()
+
+    at_once(store_slowly, store_meanwhile)
+    assert counts() == ({State.QUEUED: 1, State.HELD: 1} if end == "open" else {State.QUEUED: 2})
 
 
 def test_a_quiet_process_that_is_far_from_a_limit_counts_seldom(settings, django_assert_num_queries):

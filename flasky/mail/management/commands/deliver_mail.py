@@ -68,6 +68,7 @@ class Command(BaseCommand):
         except (RuntimeError, MemoryError) as error:
             raise CommandError(NO_THREAD % {"error": error}) from error
         self.stdout.write(_("Delivering. Ctrl-C stops after the mails that are on the wire."))
+        self.stdout.flush()  # where it is no terminal it would be read when the worker has ended
         while not self.signal:
             time.sleep(LOOK_INTERVAL)
         worker.stop()
