@@ -39,7 +39,7 @@ TEMPLATES = [*(ROOT / "flasky/mail/templates").rglob("*.*"), *(ROOT / "templates
 SCRIPTS = [*(ROOT / "flasky").rglob("static/**/*.js")]
 SENTENCE = re.compile(r"[A-Za-z]{2,}[,:;.]? [A-Za-z]+[,:;.]? [A-Za-z]{2,}")
 WORDS = re.compile(r"[A-Za-z]{2,}[,:;]? [A-Za-z]{2,}|^ ?[a-z]{2,} ?$")
-CODE = re.compile(r"<|-src\b|^import |^log-ins |^(PRAGMA|SET|SELECT) |^ ?\(?manage.py \w+\)?$")  # or a limit's name
+CODE = re.compile(r"<|-src\b|^import |^log-ins |^(PRAGMA|SET|SELECT) |^ ?\(?manage.py \w+( --at )?\)?$")
 NAMES_IN_DATES = re.compile(r"%[aAbBpcxX]")
 
 

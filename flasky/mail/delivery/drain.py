@@ -13,6 +13,7 @@ from flasky.mail.delivery.engine import deliver_due
 from flasky.mail.delivery.timekeeping import Timekeeper
 from flasky.mail.limits.releasing import release_what_fits
 from flasky.mail.models import Attempt, OutboxMessage, RelayOutage
+from flasky.mail.runtime.background import work_in_background
 from flasky.mail.runtime.identity import this_thread
 from flasky.mail.transports import TransportUnavailable, abort_lent, close_kept, relay_name
 
@@ -52,7 +53,7 @@ class Drain:
     def _deliver_with_threads(self, look: Callable[[int], None]) -> None:
         total = OutboxMessage.objects.due().count()
         stop_by = 0.0  # on the monotonic clock
-        with ThreadPoolExecutor(conf.MAIL_WORKERS, thread_name_prefix="mail") as pool:
+        with ThreadPoolExecutor(conf.MAIL_WORKERS, "mail", initializer=work_in_background) as pool:
             jobs = self._jobs(pool, min(total, conf.MAIL_WORKERS))
             while wait(jobs, timeout=LOOK_INTERVAL).not_done:
                 look(total)

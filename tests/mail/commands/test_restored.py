@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from flasky.mail.delivery.drain import Drain
 from flasky.mail.models import Action, Attempt, OutboxMessage, Process, RelayOutage, State
+from flasky.mail.runtime import clock
 from tests.conftest import use_relay
 from tests.scripted_relay import ScriptedRelay
 
@@ -40,7 +41,7 @@ def store(**fields):
 
 
 def now():
-    return timezone.now().isoformat()
+    return clock.now().isoformat()
 
 
 def copy():

@@ -37,8 +37,8 @@ def signs(monkeypatch):
     """Return the seconds for which the worker was stuck at each sign of life."""
     given, beat = [], Process.objects.heartbeat
 
-    def note(name, threads, stuck_for=0):
-        beat(name, threads, stuck_for)
+    def note(name, threads, stuck_for, *more):
+        beat(name, threads, stuck_for, *more)
         given.append(stuck_for)
 
     monkeypatch.setattr(Process.objects, "heartbeat", note)

@@ -19,22 +19,19 @@ LOST_NUMBERS = 100_000  # which messages may have had that were stored after the
 
 
 class Command(BaseCommand):
-    help = (
-        "After the database was put back from a copy, or a standby took its place: mark or hold the mails that may "
-        "have left since. Without --mark and --hold it only counts. Stop whoever delivers before; safe to repeat."
-    )
-
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument(
-            "--at", required=True, metavar="TIME", help="of when the copy is, such as 2026-11-28T03:00+00:00"
+        parser.description = _(
+            "After the database was put back from a copy, or a standby took its place: mark or hold the mails that may "
+            "have left since. Without --mark and --hold it only counts. Stop whoever delivers before; safe to repeat."
         )
+        when = _("of when the copy is, such as 2026-11-28T03:00+00:00")
+        younger = _("messages of later were stored since the copy was put back")
+        parser.add_argument("--at", required=True, metavar="TIME", help=when)
         what = parser.add_mutually_exclusive_group()
-        what.add_argument("--mark", action="store_true", help="let what waits leave, as possible duplicates")
-        what.add_argument("--hold", action="store_true", help="keep back what waits until a person decides")
-        parser.add_argument(
-            "--leave-younger", action="store_true", help="messages of later were stored since the copy was put back"
-        )
-        parser.add_argument("--no-input", action="store_true", help="do not ask before")
+        what.add_argument("--mark", action="store_true", help=_("let what waits leave, as possible duplicates"))
+        what.add_argument("--hold", action="store_true", help=_("keep back what waits until a person decides"))
+        parser.add_argument("--leave-younger", action="store_true", help=younger)
+        parser.add_argument("--no-input", action="store_true", help=_("do not ask before"))
 
     def handle(self, *args: Any, **options: Any) -> None:
         clock.measure()
@@ -55,7 +52,7 @@ class Command(BaseCommand):
             raise CommandError(sentence % {"count": younger})
         if not options["no_input"] and sys.stdin.isatty() and input(_("Go on? [y/N] ")).strip().lower() != "y":
             raise CommandError(_("Nothing is changed."))
-        by = f"manage.py restored --at {at:%Y-%m-%dT%H:%M:%S%z}"
+        by = f"manage.py restored --at {at.isoformat(timespec='seconds')}"
         held = messages.hold_restored(by) if options["hold"] else 0
         marked = held + messages.mark_as_restored(by)
         forget_the_processes_of_before()
@@ -90,7 +87,7 @@ def time_of(text: str) -> datetime:
         sentence = _("--at is %(text)r; write a day and a time of it, such as 2026-11-28T03:00+00:00.")
         raise CommandError(sentence % {"text": text})
     at = at if at.tzinfo else timezone.make_aware(at)
-    if at > clock.now():
+    if at > clock.now() + timedelta(seconds=clock.TOO_FAR):  # as of a host whose clock is a little ahead
         sentence = _("--at is %(text)r, which is still to come: now it is %(now)s. Write of when the copy is.")
         raise CommandError(sentence % {"text": text, "now": moment(clock.now())})
     return at if at.microsecond else at + timedelta(seconds=1)  # to the end of that second
