@@ -65,6 +65,7 @@ LONG = (
     "mail/wire/test_shapes_at_providers.py",
     "site/test_database_away.py",
     "site/test_outbox_before.py",
+    "steps/",
     "test_deployment.py",
     "test_settings.py",
 )
