@@ -6,9 +6,8 @@ Until 6.0 the EMAIL_* settings lead to one backend; from 6.1 on MAILERS names se
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from copy import copy
 from email.encoders import encode_base64
-from email.message import MIMEPart
+from email.message import Message, MIMEPart
 from email.mime.base import MIMEBase
 from email.policy import SMTP
 from inspect import signature
@@ -154,10 +153,13 @@ def add_related(body: Any, parts: Sequence[Any]) -> None:
     if HAS_MODERN_PARTS:
         body.make_related()
     else:  # a MIMEText takes no parts, but is written as what its type says
-        root = copy(body)
-        root._headers = [header for header in body._headers if header[0].lower().startswith("content-")]
-        body._headers = [header for header in body._headers if header not in root._headers]
-        body._payload = [root]
+        root: Any = Message()
+        root.set_payload(body.get_payload())
+        for name, value in body.items():
+            if name.lower().startswith("content-"):
+                root[name] = value
+                del body[name]
+        body.set_payload([root])
         body["Content-Type"] = "multipart/related"
     body.set_param("type", "text/html")  # RFC 2387, section 3.1
     body.get_payload().extend(parts)

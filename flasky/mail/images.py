@@ -20,7 +20,6 @@ from flasky.mail.conf import conf
 
 STATIC_FILES = "django.contrib.staticfiles"
 BEGINNINGS = {b"\x89PNG\r\n\x1a\n": "png", b"\xff\xd8\xff": "jpeg", b"GIF87a": "gif", b"GIF89a": "gif"}
-OTHERS = "Outlook or Gmail would show nothing there. Make a PNG, JPEG or GIF of it."
 DOMAIN = "images.invalid"  # of the Content-IDs: they are no addresses
 
 Images = dict[str, Any]  # parts by their Content-IDs
@@ -84,8 +83,11 @@ def _subtype_of(name: str, content: bytes) -> str:
         if content.startswith(beginning):
             return subtype
     is_svg = name.lower().endswith((".svg", ".svgz")) or b"<svg" in content[:1000].lower()
-    kind = "an SVG, which most mail programs show nothing of" if is_svg else "no PNG, JPEG or GIF"
-    raise ValueError(f"inline_image {name!r} is {kind}: {OTHERS}")
+    if is_svg:
+        raise ValueError(f"inline_image {name!r} is an SVG, which most mail programs do not show: make a PNG of it.")
+    raise ValueError(
+        f"inline_image {name!r} is no PNG, JPEG or GIF: Outlook or Gmail would show nothing. Make one of these of it."
+    )
 
 
 class EmailWithImages(EmailMultiAlternatives):
