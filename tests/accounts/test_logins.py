@@ -1,6 +1,8 @@
 """accounts.logins: how often a password can be guessed, and what is written about it."""
 
 import asyncio
+from datetime import datetime, timezone
+from types import SimpleNamespace
 
 import pytest
 from django.contrib.auth import aauthenticate, authenticate
@@ -22,7 +24,7 @@ def at(monkeypatch, settings):
     settings.LOGINS_PER_NAME, settings.LOGINS_PER_ADDRESS = 3, 5
 
     def set_clock(moment):
-        monkeypatch.setattr(limits.time, "time", lambda: moment)
+        monkeypatch.setattr(limits, "clock", SimpleNamespace(now=lambda: datetime.fromtimestamp(moment, timezone.utc)))
 
     set_clock(NOW)
     return set_clock

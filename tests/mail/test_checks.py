@@ -40,7 +40,7 @@ def test_the_defaults_are_right(settings):
         ({"MAIL_DIGEST_AFTER": -1}, "flasky.E006"),
         ({"MAIL_DIGEST_WINDOW": 0}, "flasky.E006"),
         ({"MAIL_DIGEST_WAIT": 0}, "flasky.E006"),
-        ({"MAIL_DIGEST_WAIT": 20, "MAIL_DIGEST_AFTER": 5}, "flasky.W010"),
+        ({"MAIL_DIGEST_WAIT": 20, "MAIL_DIGEST_AFTER": 5}, "flasky.W012"),
         ({"UNREADABLE_SETTINGS": [("MAIL_PORT", "x", "a whole number")]}, "flasky.E001"),
         ({"MAIL_USE_TLS": True, "MAIL_USE_SSL": True}, "flasky.E002"),
         ({"MAIL_PORT": 0}, "flasky.E003"),

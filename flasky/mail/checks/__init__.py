@@ -395,7 +395,7 @@ def check_language_of() -> Iterator[checks.CheckMessage]:
             hint=_(
                 "Write the dotted path of a function that returns the language of a list of addresses, or remove it."
             ),
-            id="flasky.E046",
+            id="flasky.E047",
         )
 
 

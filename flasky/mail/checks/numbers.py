@@ -107,5 +107,5 @@ def check_digests() -> Iterator[checks.CheckMessage]:
         yield checks.Warning(
             sentence % {"value": conf.MAIL_DIGEST_WAIT, "interval": conf.MAIL_SWEEP_INTERVAL},
             hint=hint % {"least": math.ceil(2 * conf.MAIL_SWEEP_INTERVAL)},
-            id="flasky.W010",
+            id="flasky.W012",
         )

@@ -22,12 +22,12 @@ from tests.smtp_server import SmtpServer
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-SIGNS = 8  # after which a worker that was stuck would have been noticed
+SIGNS = 25  # after which a worker that was stuck would have been noticed
 
 
 @pytest.fixture
 def quick(settings, monkeypatch):
-    settings.MAIL_SWEEP_INTERVAL, settings.MAIL_OVERDUE, settings.MAIL_TIMEOUT = 0.1, 0.3, 0.03
+    settings.MAIL_SWEEP_INTERVAL, settings.MAIL_OVERDUE, settings.MAIL_TIMEOUT = 0.1, 2, 0.03
     monkeypatch.setattr(worker_module, "FIRST_PAUSE", 0.05)
     monkeypatch.setattr(worker_module, "LONGEST_PAUSE", 0.1)
 
@@ -207,10 +207,14 @@ def test_readyz_of_the_others_only_tells_that_one_is_stuck_and_names_no_host(cli
     assert response.content == b"ok\n1 other process gets nowhere with the mail; the admin's outbox says which.\n"
 
 
+def of_delivery():
+    """Return what the check says of it; MariaDB's own limits are none of it."""
+    return [found for found in check_delivery(databases=["default"]) if found.id == "flasky.W006"]
+
+
 def test_the_check_names_the_process_that_is_stuck(stuck):
     stuck("host 12")
-    [warning] = check_delivery(databases=["default"])
-    assert warning.id == "flasky.W006"
+    [warning] = of_delivery()
     assert warning.msg.startswith(
         "host 12 gives signs of life and has mail to deliver, but its threads have got nowhere"
     )
@@ -228,7 +232,7 @@ def test_nobody_is_called_stuck_while_the_relay_is_away(client, stuck):
     stuck(this_process())
     RelayOutage.objects.note("mail.test:25", "away", timezone.now() + timedelta(seconds=30))
     assert client.get("/readyz").status_code == 200
-    assert check_delivery(databases=["default"]) == []
+    assert of_delivery() == []
     assert overview().stuck == []
 
 
