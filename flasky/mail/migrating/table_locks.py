@@ -154,7 +154,7 @@ def sentences(plan: Iterable[tuple[Any, bool]], state: Any, connection: Any) -> 
 
 
 def _describe(operation: Any) -> str:
-    told = getattr(getattr(operation, "code", None), "__doc__", None)  # of a RunPython, which else says nothing of it
+    told = operation.code.__doc__ if isinstance(operation, RunPython) else ""  # which else says nothing of it
     return str(told.strip().partition("\n")[0].rstrip(".") if told else operation.describe())
 
 

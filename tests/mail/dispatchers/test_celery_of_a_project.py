@@ -31,6 +31,7 @@ USE_TZ = True
 MAIL_TRANSPORT, MAIL_SERVER, MAIL_PORT = "smtp", "127.0.0.1", {port}
 MAIL_DISPATCHER = os.environ["MAIL_DISPATCHER"]
 MAIL_SWEEP_INTERVAL = 3600  # s: what arrives sooner was waked for
+MAIL_DIGEST_AFTER = 0
 CELERY_BROKER_URL = ["{broker}", "redis://127.0.0.1:1/0"]
 CELERY_TASK_DEFAULT_QUEUE = "{queue}"
 CELERY_TASK_QUEUES = [Queue("{queue}", expires=60)]

@@ -474,7 +474,8 @@ def test_a_look_costs_a_few_statements_whatever_there_is(process):
         silent(f"host {number}", minutes=3)
     with CaptureQueriesContext(connection) as queries:
         overview()
-    assert len(queries) <= 9
+    asks_the_time = connection.vendor != "sqlite"
+    assert len(queries) <= 9 + asks_the_time
     assert not any("content" in query["sql"] or "outcomes" in query["sql"] for query in queries)
     assert sum("flasky_mail_process" in query["sql"] for query in queries) == 1
 
