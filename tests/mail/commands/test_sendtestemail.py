@@ -115,7 +115,7 @@ def test_rubbish_is_answered_with_a_sentence(relay, arguments, sentence):
 
 
 def test_a_refused_recipient_is_named_and_the_others_get_the_mail(relay):
-    relay.replies = {"no@example.com": "550 5.1.1 No such user"}
+    relay.replies = {"no@example.com": "550 5.1.1 No such user."}
     with pytest.raises(CommandError, match=r"Not accepted for no@example\.com \(550 5\.1\.1 No such user\)\. Look at"):
         call_command("sendtestemail", "no@example.com", "yes@example.com")
     assert relay.mails[0].recipients == ["yes@example.com"]

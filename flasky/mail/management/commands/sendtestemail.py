@@ -152,7 +152,9 @@ class Command(BaseCommand):
 
     def fail_for_refusals(self, replies: dict[str, Reply]) -> None:
         refused = [
-            f"{address} ({in_their_words(reply.text)})" for address, reply in replies.items() if not accepted(reply)
+            f"{address} ({in_their_words(reply.text).rstrip('.。')})"
+            for address, reply in replies.items()
+            if not accepted(reply)
         ]
         if refused:
             reason = next(reply for reply in replies.values() if not accepted(reply))
