@@ -15,7 +15,7 @@ from flasky.mail import OutboxFull, dispatchers
 from flasky.mail.db.outages import is_outage
 from flasky.mail.digests.gathering import candidate, put_off
 from flasky.mail.limits.budget import spending
-from flasky.mail.models import Gathered, OutboxMessage
+from flasky.mail.models import Gathered, OutboxMessage, State
 from flasky.mail.runtime import clock
 from flasky.mail.storing.insert import insert_message, schedule_of
 from flasky.mail.storing.origin import origin
@@ -102,6 +102,7 @@ def _store(composed: Sequence[Composed], savepoint: bool) -> int:
 
 
 def _insert(message: OutboxMessage, gathered: Gathered | None, connection: BaseDatabaseWrapper) -> None:
+    message.state = State.QUEUED  # not as a try that was rolled back has left it
     # Where all deliver inline, nobody looks later what has been gathered.
     if gathered and not dispatchers.delivers_inline() and put_off(message, gathered, connection):
         insert_message(message, connection, gathered)  # no mail by itself: its digest is under the budget

@@ -40,6 +40,7 @@ def candidate(email: EmailMessage, message: OutboxMessage) -> Gathered | None:
 
 def put_off(message: OutboxMessage, gathered: Gathered, connection: BaseDatabaseWrapper) -> bool:
     """Let the message wait for a digest if there were too many like it lately; return whether it does."""
+    message.queued_at = message.next_attempt_at = message.created_at  # not as a try that was rolled back has left it
     take_write_lock(connection)
     now = clock.now()
     if not _are_many(message, now):
@@ -48,7 +49,8 @@ def put_off(message: OutboxMessage, gathered: Gathered, connection: BaseDatabase
     if number >= MOST_IN_A_DIGEST:
         return False  # nobody makes a digest of them: what comes now is within the mail budget, or held
     gathered.due_at = deadline or now + timedelta(seconds=conf.MAIL_DIGEST_WAIT)
-    message.queued_at = message.next_attempt_at = gathered.due_at
+    # A deadline that is over, for nobody has looked, must not let it be given up early.
+    message.queued_at = message.next_attempt_at = max(gathered.due_at, now)
     return True
 
 

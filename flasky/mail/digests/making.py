@@ -44,7 +44,8 @@ def _waiting_in(group: str) -> list[Gathered]:
     """Return the first that wait; forget those that have left by themselves, or are on their way."""
     waiting = Gathered.objects.waiting().filter(group_key=group)
     # The keys first: MariaDB would lock what it only looks at, and two who look would wait for each other.
-    if left := list(waiting.exclude(message__state=State.QUEUED).values_list("pk", flat=True)):
+    untried = waiting.filter(message__state=State.QUEUED, message__attempt_count=0)
+    if left := list(waiting.exclude(pk__in=untried.values("pk")).values_list("pk", flat=True)):
         Gathered.objects.waiting().filter(pk__in=left).delete()
     return list(waiting.order_by("message")[:MOST_IN_A_DIGEST])
 

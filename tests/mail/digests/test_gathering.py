@@ -4,11 +4,14 @@ from datetime import timedelta
 
 import pytest
 from django.core.mail import EmailMessage
-from django.db import connection, transaction
+from django.db import DataError, connection, transaction
 from django.template import TemplateDoesNotExist
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from flasky.mail import backend
+from flasky.mail.backend import OutboxEmailBackend
+from flasky.mail.limits import budget
 from flasky.mail.limits.budget import forget
 from flasky.mail.models import MOST_IN_A_DIGEST, Gathered, OutboxMessage, State
 from tests.mail.digests.mails import KIND, let_time_pass, send, states
@@ -214,4 +217,59 @@ def test_what_waits_for_a_digest_is_not_under_the_mail_budget(settings, share):
     beyond.digest = None
     beyond.send()
     assert [each.outbox_message.state for each in (other, again, beyond)] == [State.QUEUED, State.QUEUED, State.HELD]
+    forget()
+
+
+def test_a_batch_that_is_stored_one_by_one_forgets_what_was_decided_when_all_were_to_be(monkeypatch):
+    """Of the first try a row may have a time for which no digest waits, and be late for nothing."""
+    refused, insert = [], backend.insert_message
+
+    def refuse(message, *rest):
+        if message.subject == "broken" or (message.subject == "second" and refused):
+            refused.append(message.subject)
+            raise DataError("too long")
+        insert(message, *rest)
+
+    monkeypatch.setattr(backend, "insert_message", refuse)
+    emails = [email(), email(), email(), email()]
+    emails[1].subject, emails[3].subject = "second", "broken"
+    assert OutboxEmailBackend(fail_silently=True).send_messages(emails) == 2
+    assert refused == ["broken", "second", "broken"]
+    third = emails[2].outbox_message
+    third.refresh_from_db()
+    assert are_gathered([third]) == [False]
+    assert third.queued_at == third.next_attempt_at <= timezone.now()
+
+
+def test_a_deadline_that_is_over_lets_nothing_be_given_up_early():
+    send(*"abc")
+    Gathered.objects.update(due_at=timezone.now() - timedelta(days=6))  # nobody has looked since
+    before = timezone.now()
+    [message] = send("d")
+    assert are_gathered([message]) == [True]
+    assert message.queued_at == message.next_attempt_at >= before
+
+
+def test_a_batch_that_is_stored_one_by_one_holds_nothing_that_the_budget_allows(monkeypatch, settings):
+    settings.MAIL_BUDGET_RECIPIENT = (2,)
+    monkeypatch.setattr(budget.logger, "handlers", [])  # no error mail about the budget
+    forget()
+    insert = backend.insert_message
+
+    def refuse(message, *rest):
+        if message.subject == "broken" and (OutboxMessage.objects.count() == 3 or calls):
+            calls.append(message.subject)
+            raise DataError("too long")
+        if message.subject == "first" and calls:
+            raise DataError("too long")
+        insert(message, *rest)
+
+    calls = []
+    monkeypatch.setattr(backend, "insert_message", refuse)
+    emails = [email(), email(), email(), email()]
+    emails[0].subject, emails[3].subject = "first", "broken"
+    for each in emails:
+        each.digest = None
+    assert OutboxEmailBackend(fail_silently=True).send_messages(emails) == 2
+    assert states() == [State.QUEUED] * 2
     forget()

@@ -19,7 +19,7 @@ from flasky.mail.limits import budget
 from flasky.mail.models import MOST_IN_A_DIGEST, Gathered, HourlyCount, OutboxMessage, OverBudget, State
 from flasky.mail.wire.rebuild import header, html_body, parse, text_body
 from tests.conftest import running, wait_until
-from tests.mail.digests.mails import KIND, let_time_pass, make_due, send, states, told_in
+from tests.mail.digests.mails import ADMIN, KIND, let_time_pass, make_due, send, states, told_in
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -138,6 +138,16 @@ def test_what_has_left_by_itself_is_in_no_digest(relay):
     assert make_due() == []
     assert not Gathered.objects.exists()
     assert len(relay.mails) == 4
+
+
+def test_what_was_tried_by_itself_is_in_no_digest_for_one_recipient_may_have_it():
+    messages = send(*"abcde", to=[ADMIN, "bob@example.com"])
+    outcomes = {ADMIN: {"accepted": True, "reply": "250 ok"}}
+    OutboxMessage.objects.filter(pk=messages[3].pk).update(attempt_count=1, outcomes=outcomes)
+    [digest] = make_due()
+    assert told_in(digest) == ["c", "e"]
+    messages[3].refresh_from_db()
+    assert messages[3].state == State.QUEUED
 
 
 def test_what_no_template_can_make_leaves_one_by_one(digests, caplog):
