@@ -154,7 +154,8 @@ def sentences(plan: Iterable[tuple[Any, bool]], state: Any, connection: Any) -> 
 
 
 def _describe(operation: Any) -> str:
-    told = operation.code.__doc__ if isinstance(operation, migrations.RunPython) else ""  # which else says nothing of it
+    # A RunPython says nothing else of itself.
+    told = operation.code.__doc__ if isinstance(operation, migrations.RunPython) else ""
     return str(told.strip().partition("\n")[0].rstrip(".") if told else operation.describe())
 
 
