@@ -109,11 +109,14 @@ def _path(item):
     return item.path.relative_to(ROOT).as_posix()
 
 
+ONLY_LONG = ("tests/test_settings.py", "tests/site/test_database_away.py")  # whose lines no other process runs
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item):
-    """Measure no coverage of the processes of long tests. Those of the main roads run the same lines."""
+    """Measure no coverage of the processes of long tests, but of some. Those of the main roads run the same lines."""
     with pytest.MonkeyPatch.context() as environment:
-        if item.get_closest_marker("long"):
+        if item.get_closest_marker("long") and _path(item) not in ONLY_LONG:
             environment.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
         return (yield)
 
