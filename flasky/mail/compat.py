@@ -124,13 +124,7 @@ def part_of_bytes(name: str | None, content: bytes, mimetype: str, charset: str)
             content, maintype, subtype, disposition="attachment", filename=name or None, params={"charset": charset}
         )
         return part
-    legacy = MIMEBase(maintype, subtype, charset=charset)
-    legacy.set_payload(content)
-    encode_base64(legacy)
-    if name:
-        is_plain = name.isascii()
-        legacy.add_header("Content-Disposition", "attachment", filename=name if is_plain else ("utf-8", "", name))
-    return legacy
+    return _in_base64(MIMEBase(maintype, subtype, charset=charset), content, "attachment", name)
 
 
 def image_part(name: str, content: bytes, subtype: str, content_id: str) -> MIMEPart | MIMEBase:
@@ -139,12 +133,16 @@ def image_part(name: str, content: bytes, subtype: str, content_id: str) -> MIME
         part = MIMEPart()
         part.set_content(content, "image", subtype, disposition="inline", filename=name, cid=f"<{content_id}>")
         return part
-    legacy = MIMEBase("image", subtype)
+    legacy = _in_base64(MIMEBase("image", subtype), content, "inline", name)
+    legacy["Content-ID"] = f"<{content_id}>"
+    return legacy
+
+
+def _in_base64(legacy: MIMEBase, content: bytes, disposition: str, name: str | None) -> MIMEBase:
     legacy.set_payload(content)
     encode_base64(legacy)
-    is_plain = name.isascii()
-    legacy.add_header("Content-Disposition", "inline", filename=name if is_plain else ("utf-8", "", name))
-    legacy["Content-ID"] = f"<{content_id}>"
+    if name:
+        legacy.add_header("Content-Disposition", disposition, filename=name if name.isascii() else ("utf-8", "", name))
     return legacy
 
 

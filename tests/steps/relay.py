@@ -6,7 +6,6 @@ import re
 import socket
 import socketserver
 import threading
-import time
 from contextlib import suppress
 
 REFUSED, POSTPONED = "550 5.1.1 No such user", "451 4.2.1 Try again later"
@@ -56,9 +55,8 @@ def _serve(pipe, groups):
 def _wait_for_silence(server):
     with socket.create_connection(server.server_address) as last, last.makefile("rb") as replies:
         replies.readline()  # so whoever had connected before is counted
-    deadline = time.monotonic() + PATIENCE
-    while server.open and time.monotonic() < deadline:
-        time.sleep(0.0005)
+    with server.lock:
+        server.lock.wait_for(lambda: not server.open, PATIENCE)
 
 
 class _Server(socketserver.ThreadingTCPServer):
@@ -67,7 +65,7 @@ class _Server(socketserver.ThreadingTCPServer):
 
     def __init__(self, *arguments):
         super().__init__(*arguments)
-        self.taken, self.asked, self.open, self.lock = [], set(), 0, threading.Lock()
+        self.taken, self.asked, self.open, self.lock = [], set(), 0, threading.Condition()
 
     def process_request(self, request, address):
         with self.lock:
@@ -78,6 +76,7 @@ class _Server(socketserver.ThreadingTCPServer):
         super().shutdown_request(request)
         with self.lock:
             self.open -= 1
+            self.lock.notify_all()
 
     def handle_error(self, request, address):
         pass  # whoever was killed has hung up

@@ -51,9 +51,12 @@ def _waiting_in(group: str) -> list[Gathered]:
 
 
 def _composed(waiting: Sequence[Gathered]) -> OutboxMessage | None:
-    """Return the digest; None, with a line in the log, if its templates cannot make one."""
+    """Return the digest; None if its messages are gone, or its templates cannot make one, which the log says."""
     messages = OutboxMessage.objects.filter(pk__in=[each.message_id for each in waiting])
-    kind, priority = messages.values_list("kind", "priority")[0]
+    first = messages.values_list("kind", "priority").first()
+    if first is None:  # all were erased since
+        return None
+    kind, priority = first
     alike: dict[str, Any] = {"priority": priority, "source": Source.DIGEST.value}
     alike["possible_duplicate"] = messages.filter(possible_duplicate=True).exists()
     try:

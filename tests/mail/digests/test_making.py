@@ -47,6 +47,19 @@ def test_those_that_wait_become_one_mail_in_their_order():
     assert header(mail, "Auto-Submitted") == "auto-generated"
 
 
+def test_mails_that_are_erased_while_their_digest_is_made_are_no_error(monkeypatch):
+    compose = making._composed
+
+    def too_late(waiting):
+        OutboxMessage.objects.filter(pk__in=[each.message_id for each in waiting]).delete()
+        return compose(waiting)
+
+    send(*"abcde")
+    monkeypatch.setattr(making, "_composed", too_late)
+    assert list(make_due()) == []
+    assert states() == [State.QUEUED] * 2
+
+
 def test_it_speaks_the_language_of_its_mails():
     send(*"abcd", language="zh-hans")
     [digest] = make_due()

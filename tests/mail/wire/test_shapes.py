@@ -13,20 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.mail.wire.both_ways import directly, payload, through_the_outbox, without_ours
-from tests.mail.wire.shapes import (
-    REFUSED,
-    SHAPES,
-    SOON,
-    TAKEN,
-    a_file_part,
-    alternative,
-    an_inline_image,
-    an_inline_text,
-    anymail,
-    attached,
-    mail,
-    with_set,
-)
+from tests.mail.wire.parts import a_file_part, an_inline_image, an_inline_text
+from tests.mail.wire.shapes import REFUSED, SHAPES, SOON, TAKEN, alternative, anymail, attached, mail, with_set
 
 pytestmark = pytest.mark.django_db
 
